@@ -94,3 +94,25 @@ apt_install()
 
 # A short name, for cache keys, of what is on stdin.
 short_hash() { sha256sum | cut -c 1-12; }
+
+# copy_modules KERNEL ROOT MODULE...: copies the modules, those they depend on, and depmod's files into ROOT, uncompressed.
+copy_modules()
+{
+	local kernel=$1 root=$2 release module file target
+	shift 2
+	release=$(<"$kernel/release")
+	for module; do
+		modprobe -S "$release" -d "$kernel" --show-depends "$module"
+	done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' | while read -r file; do
+		target=$root/${file#"$kernel/"}
+		target=${target%.xz}
+		mkdir -p "${target%/*}"
+		case $file in
+		*.xz) xz -dc "$file" >"$target" ;;
+		*) cp "$file" "$target" ;;
+		esac
+	done
+	mkdir -p "$root/lib/modules/$release"
+	cp "$kernel/lib/modules/$release"/modules.{builtin,builtin.modinfo,order} "$root/lib/modules/$release/"
+	depmod -b "$root" "$release"
+}
