@@ -16,7 +16,7 @@
 #include <uapi/linux/virtio_config.h>
 #include <uapi/linux/virtio_ring.h>
 
-#include "vkick.h"
+#include "mem.h"
 
 #define __vring __user
 

@@ -27,8 +27,6 @@
  *			a struct
  *	EBADF		the fd is not open; or is not an eventfd (EINVAL)
  *	ENOTTY		no such ioctl on this device
- *	EIO		the queue broke on a guest error; VKICK_GET_STATS tells
- *			which
  *	EINTR		a fatal signal came while waiting for a busy queue
  *	ENOMEM		no memory, or the worker could not be started
  */

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * All that differs between the kernels we build on, decided by what their headers
+ * have (the HAVE_* of Kbuild), not by version numbers: distributions backport.
+ *
+ *   vk_eventfd_signal()	add 1 to an eventfd
+ *   struct vk_task		a thread that runs in the address space and the cgroups
+ *				of the process that made it
+ *
+ * The thread is a vhost_task where the kernel has that: a thread of the owner's
+ * process, counted against its limits, and gone when the owner is killed. Else it
+ * is a kthread that borrows the owner's mm, and notices at its next piece of work
+ * that the owner is dead.
+ */
+#ifndef VK_COMPAT_H
+#define VK_COMPAT_H
+
+#include <linux/cgroup.h>
+#include <linux/completion.h>
+#include <linux/err.h>
+#include <linux/eventfd.h>
+#include <linux/kthread.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+
+#ifdef HAVE_VHOST_TASK
+#include <linux/sched/vhost_task.h>
+#endif
+
+static inline void vk_eventfd_signal(struct eventfd_ctx *ctx)
+{
+#ifdef HAVE_EVENTFD_SIGNAL_COUNT
+	eventfd_signal(ctx, 1);
+#else
+	eventfd_signal(ctx);
+#endif
+}
+
+/*
+ * The contract, both ways: @work is called in TASK_INTERRUPTIBLE; if there is
+ * something to do it sets TASK_RUNNING, does it and returns true; else it returns
+ * false, and the thread sleeps until vk_task_wake(). @killed is called at most
+ * once, when the thread will not call @work again because the owner died.
+ *
+ * vk_task_create() returns ERR_PTR on failure, a sleeping thread otherwise;
+ * vk_task_start() lets it run; vk_task_stop() waits for its end and frees it.
+ * Between vk_task_enter() == true and vk_task_leave() the owner's memory is there.
+ */
+
+#ifdef HAVE_VHOST_TASK
+
+/* struct vk_task is never defined: it stands for a vhost_task. */
+static inline struct vk_task *vk_task_create(bool (*work)(void *data),
+					     void (*killed)(void *data),
+					     void *data, const char *name)
+{
+	struct vhost_task *task;
+
+	task = vhost_task_create(work, killed, data, name);
+	/* Older 6.12.y returned NULL. */
+	if (!task)
+		return ERR_PTR(-ENOMEM);
+	return (struct vk_task *)task;
+}
+
+static inline void vk_task_start(struct vk_task *task)
+{
+	vhost_task_start((struct vhost_task *)task);
+}
+
+static inline void vk_task_wake(struct vk_task *task)
+{
+	vhost_task_wake((struct vhost_task *)task);
+}
+
+static inline void vk_task_stop(struct vk_task *task)
+{
+	vhost_task_stop((struct vhost_task *)task);
+}
+
+static inline bool vk_task_enter(struct vk_task *task)
+{
+	return true;		/* a thread of the owner's has its mm anyway */
+}
+
+static inline void vk_task_leave(struct vk_task *task)
+{
+}
+
+#else /* !HAVE_VHOST_TASK */
+
+struct vk_task {
+	bool (*work)(void *data);
+	void (*killed)(void *data);
+	void *data;
+	struct mm_struct *mm;		/* mm_count held by kthread_use_mm() */
+	struct task_struct *owner;	/* valid until @ready */
+	struct task_struct *thread;
+	struct completion ready;
+	int error;			/* valid from @ready */
+	bool dead;			/* the thread's own */
+};
+
+static inline int vk_task_main(void *data)
+{
+	struct vk_task *task = data;
+
+	kthread_use_mm(task->mm);
+	task->error = cgroup_attach_task_all(task->owner, current);
+	complete(&task->ready);
+
+	for (;;) {
+		/* pairs with the barrier in wake_up_process() */
+		set_current_state(TASK_INTERRUPTIBLE);
+		if (kthread_should_stop())
+			break;
+		if (task->dead || !task->work(task->data))
+			schedule();
+	}
+	__set_current_state(TASK_RUNNING);
+	kthread_unuse_mm(task->mm);
+	return 0;
+}
+
+static inline struct vk_task *vk_task_create(bool (*work)(void *data),
+					     void (*killed)(void *data),
+					     void *data, const char *name)
+{
+	struct vk_task *task;
+	int err;
+
+	task = kzalloc(sizeof(*task), GFP_KERNEL);
+	if (!task)
+		return ERR_PTR(-ENOMEM);
+	task->work = work;
+	task->killed = killed;
+	task->data = data;
+	task->mm = current->mm;
+	task->owner = current;
+	init_completion(&task->ready);
+
+	task->thread = kthread_create(vk_task_main, task, "%s", name);
+	if (IS_ERR(task->thread)) {
+		err = PTR_ERR(task->thread);
+		kfree(task);
+		return ERR_PTR(err);
+	}
+	return task;
+}
+
+static inline void vk_task_wake(struct vk_task *task)
+{
+	wake_up_process(task->thread);
+}
+
+/*
+ * Waits until the thread has taken hold of the mm: from then on mm_count keeps it.
+ * It has joined the cgroups by then too, or gives up its work if it could not.
+ */
+static inline void vk_task_start(struct vk_task *task)
+{
+	wake_up_process(task->thread);
+	wait_for_completion(&task->ready);
+}
+
+static inline void vk_task_stop(struct vk_task *task)
+{
+	kthread_stop(task->thread);
+	kfree(task);
+}
+
+/*
+ * mm_users is taken for each piece of work, not for the thread's life: that would
+ * keep a dead owner's memory until the last close of the device.
+ */
+static inline bool vk_task_enter(struct vk_task *task)
+{
+	if (mmget_not_zero(task->mm))
+		return true;
+	if (!task->dead) {
+		task->dead = true;
+		task->killed(task->data);
+	}
+	return false;
+}
+
+static inline void vk_task_leave(struct vk_task *task)
+{
+	mmput(task->mm);
+}
+
+#endif /* !HAVE_VHOST_TASK */
+
+#endif
