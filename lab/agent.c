@@ -2,7 +2,8 @@
 /*
  * Process 1 of L1: runs the command of this run, carries its output to the host, and reports how it ended.
  *
- * in: /run/lab/cmd (a bash script), /run/lab/winsize ("ROWS COLUMNS", only with a terminal), virtio-serial ports.
+ * in: virtio-serial ports, and in /run/lab: cmd (a bash script), winsize ("ROWS COLUMNS", only with a terminal), quiet (if
+ * it is there, the kernel's messages do not go to the console), dump (when it comes, tasks' stacks go there).
  * out, on port lab.ctl: "start" when the command starts, "beat" every 2 s while this process is alive and scheduled,
  * "exit STATUS" last; on lab.out and lab.err: the command's stdout and stderr; in /run/lab/dmesg: the kernel's log.
  *
@@ -170,6 +171,24 @@ static void update_tty_size(void)
 		ioctl(tty, TIOCSWINSZ, &size); /* tells the foreground processes, too */
 	}
 	fclose(f);
+}
+
+/* A command that takes too long may be stuck in the kernel: before lab/run ends the VM it asks what waits for what. */
+static void dump_tasks_if_asked(void)
+{
+	static bool done;
+	int fd;
+
+	if (done || access("/run/lab/dump", F_OK))
+		return;
+	done = true;
+	fd = open("/proc/sysrq-trigger", O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	/* All CPUs' stacks, then those of blocked tasks. */
+	if (write(fd, "l", 1) < 0 || write(fd, "w", 1) < 0)
+		fail("sysrq-trigger");
+	close(fd);
 }
 
 static void run_command(int out, int err)
@@ -347,6 +366,7 @@ static bool pump(int beats, int signals, int timeout_ms)
 	if (p[0].revents && read(beats, &ticks, sizeof(ticks)) > 0) {
 		report("beat\n");
 		update_tty_size();
+		dump_tasks_if_asked();
 	}
 	if (p[1].revents && read(signals, &info, sizeof(info)) < 0)
 		fail("signalfd");
