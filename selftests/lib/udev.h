@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The device's side in userspace: ring/vring.c over the tests' guest memory, and
+ * a thread that serves it the way the module's worker does.
+ *
+ * in:  a driver's rings, eventfds
+ * out: requests completed, counters
+ */
+#ifndef SELFTEST_UDEV_H
+#define SELFTEST_UDEV_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "../../ring/vring.h"
+#include "drv.h"
+
+#define UDEV_MAX_SEGS	256
+/* Requests in one pass, before the queue is put off. */
+#define UDEV_BUDGET	256
+
+/**
+ * struct udev - a device with one queue
+ * @kick: eventfd, blocking if @sleep
+ * @call: eventfd; or -1
+ * @sleep: wait for kicks by blocking read(); else look at the ring all the time
+ * @serve: does one request; returns the number of bytes written
+ */
+struct udev {
+	struct vring_dev vr;
+	struct gmem *mem;
+	int kick, call;
+	bool sleep;
+	u32 (*serve)(struct udev *u, const struct vring_chain *c);
+
+	pthread_t thread;
+	atomic_bool stop;
+	int error;		/* -errno that ended the thread */
+	u64 kicks, passes, requests, calls, calls_suppressed, rechecks;
+	u64 budget_exhausted;
+	long switches;		/* of the thread, voluntary and not */
+};
+
+/* Lays @u->vr over the rings of @d, starting at the driver's index. */
+void udev_init(struct udev *u, struct drv *d, u64 features);
+
+u32 udev_serve_null(struct udev *u, const struct vring_chain *c);
+u32 udev_serve_rng(struct udev *u, const struct vring_chain *c);
+
+void udev_start(struct udev *u);
+/* Ends the thread; the counters and the ring state are then the caller's. */
+void udev_stop(struct udev *u);
+
+#endif

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What every test needs: a loud way to die, deadlines, eventfds, /proc.
+ *
+ * in:  -
+ * out: see util.h
+ */
+#include "util.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+void check_failed(const char *file, int line, const char *cond,
+		  const char *fmt, ...)
+{
+	int err = errno;
+	va_list ap;
+
+	fprintf(stderr, "# %s:%d: %s: ", file, line, cond);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fprintf(stderr, " (errno %d: %s)\n", err, strerror(err));
+	fflush(stderr);
+	abort();
+}
+
+u64 now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
+struct deadline deadline_in(int ms)
+{
+	return (struct deadline) { now_ns() + ms * 1000000ULL };
+}
+
+bool deadline_passed(const struct deadline *d)
+{
+	return now_ns() >= d->at_ns;
+}
+
+int deadline_left_ms(const struct deadline *d)
+{
+	u64 now = now_ns();
+
+	return now >= d->at_ns ? 0 : (d->at_ns - now + 999999) / 1000000;
+}
+
+int ev_new(void)
+{
+	int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+
+	CHECK(fd >= 0, "eventfd");
+	return fd;
+}
+
+void ev_signal(int fd)
+{
+	u64 one = 1;
+
+	CHECK(write(fd, &one, sizeof(one)) == sizeof(one), "signal fd %d", fd);
+}
+
+u64 ev_take(int fd)
+{
+	u64 n;
+	ssize_t r = read(fd, &n, sizeof(n));
+
+	if (r == sizeof(n))
+		return n;
+	CHECK(r < 0 && errno == EAGAIN, "read of eventfd %d gave %zd", fd, r);
+	return 0;
+}
+
+bool ev_wait(int fd, int ms)
+{
+	struct deadline d = deadline_in(ms);
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	int n;
+
+	do {
+		n = poll(&p, 1, deadline_left_ms(&d));
+	} while (n < 0 && errno == EINTR);
+	CHECK(n >= 0, "poll of fd %d", fd);
+	return n == 1;
+}
+
+int proc_count(const char *dir)
+{
+	struct dirent *e;
+	DIR *d = opendir(dir);
+	int n = 0;
+
+	CHECK(d, "opendir %s", dir);
+	while ((e = readdir(d)))
+		if (e->d_name[0] != '.')
+			n++;
+	closedir(d);
+	return n;
+}
+
+long proc_number(const char *file)
+{
+	FILE *f = fopen(file, "r");
+	long n;
+
+	CHECK(f, "open %s", file);
+	CHECK(fscanf(f, "%ld", &n) == 1, "no number in %s", file);
+	fclose(f);
+	return n;
+}
+
+/* Processes and threads come and go meanwhile: what cannot be opened is gone. */
+static int count_tasks(const char *dir, const char *comm)
+{
+	struct dirent *e;
+	DIR *d = opendir(dir);
+	int n = 0;
+
+	if (!d)
+		return 0;
+	while ((e = readdir(d))) {
+		char path[600], name[64] = "";
+		FILE *f;
+
+		if (e->d_name[0] < '0' || e->d_name[0] > '9')
+			continue;
+		snprintf(path, sizeof(path), "%s/%s/comm", dir, e->d_name);
+		f = fopen(path, "r");
+		if (!f)
+			continue;
+		if (fgets(name, sizeof(name), f))
+			name[strcspn(name, "\n")] = 0;
+		fclose(f);
+		n += !strcmp(name, comm);
+	}
+	closedir(d);
+	return n;
+}
+
+int proc_threads_named(const char *comm)
+{
+	struct dirent *e;
+	DIR *d = opendir("/proc");
+	int n = 0;
+
+	CHECK(d, "opendir /proc");
+	while ((e = readdir(d))) {
+		char path[300];
+
+		if (e->d_name[0] < '0' || e->d_name[0] > '9')
+			continue;
+		snprintf(path, sizeof(path), "/proc/%s/task", e->d_name);
+		n += count_tasks(path, comm);
+	}
+	closedir(d);
+	return n;
+}
+
+u64 prng(u64 *state)
+{
+	u64 x = *state;
+
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	return *state = x;
+}

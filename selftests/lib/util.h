@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What every test needs: a loud way to die, deadlines, eventfds, /proc.
+ *
+ * in:  -
+ * out: helpers that either do their job or abort the test with a message
+ */
+#ifndef SELFTEST_UTIL_H
+#define SELFTEST_UTIL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+typedef uint8_t u8;
+typedef uint16_t u16;
+typedef uint32_t u32;
+typedef uint64_t u64;
+
+/*
+ * How long to wait for what must happen. Far above what any machine needs, since
+ * it is only ever waited out by a test that fails.
+ */
+#define DEADLINE_MS	15000
+
+/*
+ * How long to watch for what must not happen. A test that relies on this alone
+ * might miss a late event, so each also compares a counter.
+ */
+#define QUIET_MS	40
+
+/* The harness reports SIGABRT as a failed assertion of this test. */
+#define CHECK(cond, fmt, ...)						\
+	do {								\
+		if (!(cond))						\
+			check_failed(__FILE__, __LINE__, #cond, fmt,	\
+				     ##__VA_ARGS__);			\
+	} while (0)
+
+void check_failed(const char *file, int line, const char *cond,
+		  const char *fmt, ...)
+	__attribute__((noreturn, format(printf, 4, 5)));
+
+u64 now_ns(void);
+
+/**
+ * struct deadline - a moment after which waiting is in vain
+ */
+struct deadline {
+	u64 at_ns;
+};
+
+struct deadline deadline_in(int ms);
+bool deadline_passed(const struct deadline *d);
+/* Milliseconds left, rounded up; 0 if none. For poll(). */
+int deadline_left_ms(const struct deadline *d);
+
+/* Eventfds, non-blocking. */
+int ev_new(void);
+void ev_signal(int fd);
+/* Takes what is there: the number of signals since the last time, 0 if none. */
+u64 ev_take(int fd);
+/* Waits until there is a signal to take, and leaves it. */
+bool ev_wait(int fd, int ms);
+
+/* Entries of a /proc directory such as /proc/self/fd, without "." and "..". */
+int proc_count(const char *dir);
+/* The first number in a file. */
+long proc_number(const char *file);
+/* Threads anywhere on this machine whose name is @comm. */
+int proc_threads_named(const char *comm);
+
+/* xorshift64: the same sequence for the same seed, on any machine. */
+u64 prng(u64 *state);
+
+#endif
