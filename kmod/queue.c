@@ -98,8 +98,11 @@ static int vk_queue_drain(struct vk_queue *q)
 		if (err <= 0)
 			return err;
 		err = vk_queue_serve(q);
-		if (err)
+		if (err) {
+			/* so that GET_VRING_BASE names the chain at fault */
+			vring_unpop(&q->vring);
 			return err;
+		}
 		cond_resched();
 	}
 	return 1;

@@ -148,7 +148,7 @@ struct vk_stats {
 struct vk_queue {
 	struct vk_dev *dev;		/* [C] */
 	u32 index;			/* [C] in dev->vqs */
-	struct mutex lock;
+	struct mutex lock;		/* see the lock order above */
 
 	/* Runnable: on worker->runnable from the bit's setting to its clearing. */
 	struct vk_worker *worker;	/* [D] while detached from kicks and stopped */
@@ -191,7 +191,7 @@ struct vk_dev {
 	struct dentry *debugfs;		/* [C] */
 	int id;				/* [C] names the device in debugfs and traces */
 
-	struct mutex mutex;
+	struct mutex mutex;		/* see the lock order above */
 	struct mm_struct *mm;		/* [D] the owner; NULL: none. mm_count held */
 	pid_t owner_pid;		/* [D] for people to read */
 	u64 kcov_handle;		/* [D] whose coverage the worker adds to */

@@ -98,20 +98,20 @@ static inline void vring_io_set_used(struct vring_used_elem *e, u32 id, u32 len)
 	e->len = (__force __virtio32)cpu_to_le32(len);
 }
 
-/* The engine's barriers (A) to (D), see vring.h. */
+/* The engine's barriers; vring.h tells the driver's side of each. */
 static inline void vring_io_rmb(void)
 {
-	smp_rmb();
+	smp_rmb();	/* (A) */
 }
 
 static inline void vring_io_wmb(void)
 {
-	smp_wmb();
+	smp_wmb();	/* (B) */
 }
 
 static inline void vring_io_mb(void)
 {
-	smp_mb();
+	smp_mb();	/* (C), (D) */
 }
 
 #endif

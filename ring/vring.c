@@ -253,6 +253,13 @@ int vring_pop(struct vring_dev *vr, struct vring_chain *c)
 	return 1;
 }
 
+void vring_unpop(struct vring_dev *vr)
+{
+	vr->next_head--;
+	vr->nr_heads++;
+	vr->last_avail--;
+}
+
 /* Makes the pending elements visible to the driver. */
 static int vring_publish(struct vring_dev *vr)
 {

@@ -83,21 +83,21 @@ struct vring_chain {
 
 /**
  * struct vring_config - what a ring is made from
- * @num: queue size, a power of two, 1 to VRING_MAX_NUM
- * @features: negotiated feature bits; VIRTIO_RING_F_EVENT_IDX and
- *	VIRTIO_RING_F_INDIRECT_DESC matter here
  * @desc: descriptor table, 16-byte aligned, as the accessors address it
  * @avail: avail ring ("driver area"), 2-byte aligned
  * @used: used ring ("device area"), 4-byte aligned
  * @mem: passed to vring_io_lookup() for indirect tables
+ * @features: negotiated feature bits; VIRTIO_RING_F_EVENT_IDX and
+ *	VIRTIO_RING_F_INDIRECT_DESC matter here
+ * @num: queue size, a power of two, 1 to VRING_MAX_NUM
  */
 struct vring_config {
-	u32 num;
-	u64 features;
 	void __vring *desc;
 	void __vring *avail;
 	void __vring *used;
 	void *mem;
+	u64 features;
+	u32 num;
 };
 
 /*
@@ -196,6 +196,14 @@ u16 vring_save(struct vring_dev *vr);
  * a rule of 2.7), -E2BIG (more segments than @max_segs).
  */
 int vring_pop(struct vring_dev *vr, struct vring_chain *c);
+
+/**
+ * vring_unpop() - put the chain that was popped last back
+ * @vr: ring, on which nothing was popped since
+ *
+ * For a chain that cannot be served: vring_save() then points at it.
+ */
+void vring_unpop(struct vring_dev *vr);
 
 /**
  * vring_push() - hand a popped chain back to the driver

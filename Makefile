@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# vkick: the module, the VMM, the lab, the tests, the benchmarks. `make help` lists
+# the targets. Kbuild, beside this file, builds the module, also by itself:
+#
+#	make -C /lib/modules/$(uname -r)/build M=$PWD modules
+#
+# KERNELDIR	headers of the kernel to build the module for (default: the running one's)
+# O		where everything else is built
+# DESTDIR, PREFIX	as usual, for install
+# KERNEL	lab kernel for `make run`: 6.12 or 6.1
+# T		tests for `make check`: part of a name
+# B		benchmark for `make bench`: path, guest or ring
+
+KERNELDIR ?= /lib/modules/$(shell uname -r)/build
+O ?= $(CURDIR)/build
+PREFIX ?= /usr/local
+KERNEL ?= 6.12
+export KERNEL T B
+
+.PHONY: all
+all: modules vmm
+
+.PHONY: help
+help:
+	@echo 'On a machine without modules or KVM, everything below runs in a throw-away VM:'
+	@echo '  make run              boot guests on both datapaths; with a terminal, into a guest shell'
+	@echo '                        (KERNEL=6.1: load the module into that kernel instead of 6.12)'
+	@echo '  make check            all tests; T=name runs those whose names contain it'
+	@echo '  make bench            benchmarks: a table and JSON in build/bench (B=path|guest|ring)'
+	@echo '  make debug-kernel     build the kernel of lab/run --debug (10 minutes, once)'
+	@echo 'On a machine with both:'
+	@echo '  make                  build vkick.ko for the running kernel, and the VMM'
+	@echo '  make modules          vkick.ko alone (KERNELDIR=... for another kernel)'
+	@echo '  make vmm              the VMM alone, build/vmm/vkick'
+	@echo '  make install          both, and the udev rule and man pages (DESTDIR, PREFIX)'
+	@echo '  make uninstall        what install installed'
+	@echo 'For developers:'
+	@echo '  make lint             sparse, checkpatch, warnings of both kernels'
+	@echo '  make clean            remove what was built; downloads stay in ~/.cache/vkick'
+
+.PHONY: modules
+modules:
+	$(MAKE) -C $(KERNELDIR) M=$(CURDIR) modules
+
+.PHONY: vmm
+vmm:
+	$(MAKE) -C vmm O=$(O)/vmm
+
+.PHONY: run
+run:
+	lab/demo
+
+.PHONY: check
+check:
+	selftests/check
+
+.PHONY: bench
+bench:
+	lab/setup
+	bench/run $(B)
+
+.PHONY: debug-kernel
+debug-kernel:
+	lab/setup --debug
+	lab/debug-kernel
+
+.PHONY: lint
+lint:
+	lab/setup
+	lab/lint
+
+udevdir := $(DESTDIR)/usr/lib/udev/rules.d
+
+.PHONY: install
+install: all
+	$(MAKE) -C $(KERNELDIR) M=$(CURDIR) $(if $(DESTDIR),INSTALL_MOD_PATH=$(DESTDIR)) modules_install
+	$(MAKE) -C vmm O=$(O)/vmm DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) install
+	install -D -m 644 kmod/60-vkick.rules $(udevdir)/60-vkick.rules
+	@echo 'Installed. Load the module with: modprobe vkick'
+
+.PHONY: uninstall
+uninstall:
+	$(MAKE) -C vmm O=$(O)/vmm DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) uninstall
+	rm -f $(udevdir)/60-vkick.rules
+	rm -f $(DESTDIR)/lib/modules/*/updates/vkick.ko*
+
+.PHONY: clean
+clean:
+	rm -rf $(O)
+	rm -f vkick.o vkick.ko vkick.mod vkick.mod.c vkick.mod.o .vkick.* .module-common.o \
+		.Module.symvers.cmd .modules.order.cmd Module.symvers modules.order
+	rm -f kmod/*.o kmod/.*.cmd ring/*.o ring/.*.cmd
