@@ -42,8 +42,9 @@ static inline void vk_eventfd_signal(struct eventfd_ctx *ctx)
  * false, and the thread sleeps until vk_task_wake(). @killed is called at most
  * once, when the thread will not call @work again because the owner died.
  *
- * vk_task_create() returns ERR_PTR on failure, a sleeping thread otherwise;
- * vk_task_start() lets it run; vk_task_stop() waits for its end and frees it.
+ * vk_task_create() returns ERR_PTR on failure, a sleeping thread otherwise.
+ * vk_task_start() lets it run, and is followed by vk_task_stop() even if it fails;
+ * that waits for the thread's end and frees it.
  * Between vk_task_enter() == true and vk_task_leave() the owner's memory is there.
  */
 
@@ -63,9 +64,10 @@ static inline struct vk_task *vk_task_create(bool (*work)(void *data),
 	return (struct vk_task *)task;
 }
 
-static inline void vk_task_start(struct vk_task *task)
+static inline int vk_task_start(struct vk_task *task)
 {
 	vhost_task_start((struct vhost_task *)task);
+	return 0;
 }
 
 static inline void vk_task_wake(struct vk_task *task)
@@ -154,13 +156,14 @@ static inline void vk_task_wake(struct vk_task *task)
 }
 
 /*
- * Waits until the thread has taken hold of the mm: from then on mm_count keeps it.
- * It has joined the cgroups by then too, or gives up its work if it could not.
+ * Waits until the thread has taken hold of the mm, which mm_count keeps from then
+ * on, and has joined the owner's cgroups, or failed to.
  */
-static inline void vk_task_start(struct vk_task *task)
+static inline int vk_task_start(struct vk_task *task)
 {
 	wake_up_process(task->thread);
 	wait_for_completion(&task->ready);
+	return task->error;
 }
 
 static inline void vk_task_stop(struct vk_task *task)

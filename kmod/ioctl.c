@@ -130,12 +130,17 @@ static int vk_ioctl_copy_struct(void *dst, size_t ksize, size_t min,
 				void __user *uarg)
 {
 	u32 usize;
+	int err;
 
 	if (get_user(usize, (u32 __user *)uarg))
 		return -EFAULT;
-	if (usize < min || usize > PAGE_SIZE)
-		return usize < min ? -EINVAL : -E2BIG;
-	return copy_struct_from_user(dst, ksize, uarg, usize);
+	if (usize < min)
+		return -EINVAL;
+	if (usize > PAGE_SIZE)
+		return -E2BIG;
+	err = copy_struct_from_user(dst, ksize, uarg, usize);
+	*(u32 *)dst = usize;	/* as checked, whatever was copied the second time */
+	return err;
 }
 
 /* Gives back as much as the caller has room for; @size was its size field. */

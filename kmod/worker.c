@@ -117,11 +117,18 @@ struct vk_worker *vk_worker_create(struct vk_dev *dev)
 	worker->task = vk_task_create(vk_worker_work, vk_worker_killed, worker, name);
 	if (IS_ERR(worker->task)) {
 		err = PTR_ERR(worker->task);
-		kfree(worker);
-		return ERR_PTR(err);
+		goto free_worker;
 	}
-	vk_task_start(worker->task);
+	err = vk_task_start(worker->task);
+	if (err)
+		goto stop_task;
 	return worker;
+
+stop_task:
+	vk_task_stop(worker->task);
+free_worker:
+	kfree(worker);
+	return ERR_PTR(err);
 }
 
 /**
