@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The machine as AML describes it: power-off, the PCI host bridge, a serial port.
+ *
+ * The numbers are those of layout.h: change both.
+ */
+DefinitionBlock ("", "DSDT", 2, "VKICK", "VKICKVM", 1)
+{
+	// Sleep type for the sleep control register.
+	Name (\_S5, Package () { 5, 0, 0, 0 })
+
+	Scope (\_SB)
+	{
+		Device (PCI0)
+		{
+			Name (_HID, EisaId ("PNP0A08"))
+			Name (_CID, EisaId ("PNP0A03"))
+			Name (_UID, 0)
+			Name (_SEG, 0)
+			Name (_BBN, 0)
+			Name (_CRS, ResourceTemplate ()
+			{
+				WordBusNumber (ResourceProducer, MinFixed, MaxFixed, PosDecode,
+					0, 0, 0, 0, 1)
+				IO (Decode16, 0xCF8, 0xCF8, 1, 8)
+				WordIO (ResourceProducer, MinFixed, MaxFixed, PosDecode, EntireRange,
+					0, 0x1000, 0xFFFF, 0, 0xF000)
+				DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed,
+					NonCacheable, ReadWrite,
+					0, 0xC0000000, 0xDFFFFFFF, 0, 0x20000000)
+			})
+			// Devices have no INTx pin: they interrupt by message.
+			Name (_PRT, Package () { })
+		}
+
+		// Keeps the ECAM free of other things.
+		Device (ECAM)
+		{
+			Name (_HID, EisaId ("PNP0C02"))
+			Name (_UID, 1)
+			Name (_CRS, ResourceTemplate ()
+			{
+				Memory32Fixed (ReadWrite, 0xE8000000, 0x100000)
+			})
+		}
+
+		Device (COM1)
+		{
+			Name (_HID, EisaId ("PNP0501"))
+			Name (_UID, 1)
+			Name (_CRS, ResourceTemplate ()
+			{
+				IO (Decode16, 0x3F8, 0x3F8, 1, 8)
+				Interrupt (ResourceConsumer, Edge, ActiveHigh, Exclusive) { 4 }
+			})
+		}
+	}
+}

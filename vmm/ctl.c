@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The control socket: JSON, a line in, a line out.
+ *
+ * in:  {"cmd": "status"}, {"cmd": "stats"} or {"cmd": "quit"}
+ * out: {"ok": true, ...} or {"ok": false, "error": "..."}
+ *
+ * The main thread waits for its clients among everything else, so that one which
+ * says nothing, or does not read, holds up nobody.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "opts.h"
+#include "stats.h"
+
+#define CTL_MAX_CLIENTS	8
+#define CTL_LINE_BYTES	256
+
+struct client {
+	struct loop_source src;		/* fd -1: free */
+	u32 bytes;
+	char line[CTL_LINE_BYTES];
+};
+
+static struct vm *ctl_vm;
+static struct client clients[CTL_MAX_CLIENTS];
+
+static json_t *error_reply(const char *error)
+{
+	return json_pack("{s:b, s:s}", "ok", 0, "error", error);
+}
+
+static json_t *ok_reply(json_t *body)
+{
+	json_t *reply = json_pack("{s:b}", "ok", 1);
+
+	json_object_update(reply, body);
+	json_decref(body);
+	return reply;
+}
+
+static json_t *answer(const char *line, size_t bytes)
+{
+	json_error_t err;
+	json_t *request = json_loadb(line, bytes, 0, &err), *reply;
+	const char *cmd = json_string_value(json_object_get(request, "cmd"));
+
+	if (!request)
+		reply = error_reply("not JSON");
+	else if (!cmd)
+		reply = error_reply("no \"cmd\"");
+	else if (!strcmp(cmd, "status"))
+		reply = ok_reply(stats_status_json());
+	else if (!strcmp(cmd, "stats"))
+		reply = ok_reply(stats_json());
+	else if (!strcmp(cmd, "quit"))
+		reply = ok_reply(json_object());
+	else
+		reply = error_reply("unknown cmd: give status, stats or quit");
+	/* After the reply was made, whose state is still "running". */
+	if (cmd && !strcmp(cmd, "quit"))
+		vm_end(ctl_vm, VM_QUIT);
+	json_decref(request);
+	return reply;
+}
+
+static void drop(struct client *c)
+{
+	loop_remove(&c->src);
+	close(c->src.fd);
+	c->src.fd = -1;
+}
+
+/* Return: false if the client takes no more. */
+static bool send_line(struct client *c, json_t *reply)
+{
+	char *text = json_dumps(reply, JSON_COMPACT);
+	size_t bytes = text ? strlen(text) : 0;
+	bool ok = false;
+
+	json_decref(reply);
+	if (text) {
+		text[bytes] = '\n';	/* in the place of the zero */
+		ok = send(c->src.fd, text, bytes + 1, MSG_DONTWAIT | MSG_NOSIGNAL) ==
+		     (ssize_t)bytes + 1;
+	}
+	free(text);
+	return ok;
+}
+
+static void client_ready(struct loop_source *src)
+{
+	struct client *c = container_of(src, struct client, src);
+	ssize_t n = read(src->fd, c->line + c->bytes, sizeof(c->line) - c->bytes);
+	char *end;
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		drop(c);
+		return;
+	}
+	c->bytes += n;
+	while ((end = memchr(c->line, '\n', c->bytes))) {
+		if (!send_line(c, answer(c->line, end - c->line))) {
+			drop(c);
+			return;
+		}
+		c->bytes -= end + 1 - c->line;
+		memmove(c->line, end + 1, c->bytes);
+	}
+	if (c->bytes == sizeof(c->line)) {
+		send_line(c, error_reply("line too long"));
+		drop(c);
+	}
+}
+
+static void listener_ready(struct loop_source *src)
+{
+	int fd = accept4(src->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	unsigned int i;
+
+	if (fd < 0)
+		return;
+	for (i = 0; i < CTL_MAX_CLIENTS; i++) {
+		struct client *c = &clients[i];
+
+		if (c->src.fd >= 0)
+			continue;
+		*c = (struct client) { .src = { .fd = fd, .ready = client_ready } };
+		loop_add(&c->src);
+		return;
+	}
+	close(fd);
+}
+
+static struct loop_source listener = { .ready = listener_ready };
+
+static void remove_socket(void)
+{
+	unlink(ctl_vm->opts->ctl_path);
+}
+
+/* A socket that nobody listens to was left by a VMM that was killed. */
+static void remove_stale(const struct sockaddr_un *sa)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return;
+	if (connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) && errno == ECONNREFUSED)
+		unlink(sa->sun_path);
+	close(fd);
+}
+
+void ctl_init(struct vm *vm)
+{
+	const char *path = vm->opts->ctl_path;
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	unsigned int i;
+
+	if (!path)
+		return;
+	ctl_vm = vm;
+	for (i = 0; i < CTL_MAX_CLIENTS; i++)
+		clients[i].src.fd = -1;
+	if (strlen(path) >= sizeof(sa.sun_path))
+		die("--ctl %s: longer than %zu characters: give a shorter path", path,
+		    sizeof(sa.sun_path) - 1);
+	strcpy(sa.sun_path, path);
+	remove_stale(&sa);
+	listener.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (listener.fd < 0 || bind(listener.fd, (struct sockaddr *)&sa, sizeof(sa)) ||
+	    listen(listener.fd, CTL_MAX_CLIENTS))
+		die("--ctl %s: %s", path, strerror(errno));
+	atexit(remove_socket);
+	loop_add(&listener);
+}

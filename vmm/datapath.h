@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The one interface of both datapaths: what serves a device's queues.
+ *
+ * A queue goes in as rings in guest memory, an index and three eventfds, and
+ * comes out of a stop with the index that the next start needs, whichever
+ * datapath that is. All calls are made under vm->lock.
+ */
+#ifndef DATAPATH_H
+#define DATAPATH_H
+
+#include "vmm.h"
+
+struct virtio_dev;
+
+/**
+ * struct datapath_queue - one virtqueue, between starts
+ * @enabled: by the driver; others are left alone
+ * @num: size
+ * @last_avail: next avail entry to serve; in: where to start, out: where it ended
+ * @desc: guest-physical address, unchecked; as @avail and @used
+ * @kick_fd: eventfd that the doorbell signals
+ * @call_fd: eventfd that interrupts the guest, or -1: no vector
+ * @err_fd: eventfd that the datapath signals when the queue broke
+ */
+struct datapath_queue {
+	bool enabled;
+	u16 num;
+	u16 last_avail;
+	u64 desc;
+	u64 avail;
+	u64 used;
+	int kick_fd;
+	int call_fd;
+	int err_fd;
+};
+
+/* Counters since the process started: struct vkick_stats has the words' meaning. */
+struct datapath_stats {
+	u64 kicks;
+	u64 requests;
+	u64 calls;
+	u64 calls_suppressed;
+};
+
+/**
+ * struct datapath - one device's; each kind puts its own fields after it
+ * @features: bits that it can serve
+ * @max_queue_size: the most that it takes
+ */
+struct datapath {
+	const struct datapath_ops *ops;
+	struct virtio_dev *dev;
+	u64 features;
+	u32 max_queue_size;
+};
+
+/**
+ * struct datapath_ops - a kind of datapath
+ * @name: as in datapath=
+ * @open: makes one for @dev; before the vCPUs run; die()s
+ * @start: serves the enabled ones of dev->ring[], each as if it had just been
+ *	kicked, with dev->acked. Return: 0, or -errno with nothing running: the
+ *	guest may have given any address.
+ * @stop: when it returns, no request is in flight, no guest byte is written and
+ *	no eventfd signalled any more, and last_avail is exact
+ * @stats: of queue @i, running or not
+ */
+struct datapath_ops {
+	const char *name;
+	struct datapath *(*open)(struct virtio_dev *dev);
+	int (*start)(struct datapath *dp);
+	void (*stop)(struct datapath *dp);
+	void (*stats)(struct datapath *dp, unsigned int i, struct datapath_stats *s);
+};
+
+extern const struct datapath_ops datapath_kernel;
+extern const struct datapath_ops datapath_user;
+
+/* ---- virtio.c -------------------------------------------------------------- */
+
+const struct datapath_ops *datapath_find(const char *name);
+
+/* ---- iothread.c ------------------------------------------------------------ */
+
+#define IOTHREAD_MAX_FDS	8
+
+/**
+ * struct iothread - a thread that waits for eventfds
+ * @ready: called in it, once for each fd at the start, then whenever fd @i was
+ *	signalled. Returns true to be called again, after the others had their turn.
+ */
+struct iothread {
+	pthread_t thread;
+	int epoll_fd;
+	int stop_fd;
+	unsigned int nr;
+	int fd[IOTHREAD_MAX_FDS];	/* -1: none */
+	bool (*ready)(void *ctx, unsigned int i, bool signalled);
+	void *ctx;
+};
+
+/* Set-up; die()s. */
+void iothread_init(struct iothread *io);
+/* @nr, @fd, @ready and @ctx are set. Return: 0 or -errno. */
+int iothread_start(struct iothread *io);
+/* Return: when the thread is no more. */
+void iothread_stop(struct iothread *io);
+
+#endif

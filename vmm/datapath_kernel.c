@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The kernel datapath: hands a device's queues to the module, which serves them
+ * with no exit to userspace (steps 2 to 8 happen in kmod/).
+ *
+ * in:  rings in guest memory, eventfds
+ * out: ioctls of <linux/vhost.h> and <linux/vkick.h>
+ *
+ * Once a queue runs, nothing of ours is on its path. Mind the addresses: vhost
+ * takes rings as addresses of this process, and looks up descriptors, which hold
+ * guest addresses, in the memory table.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/vhost.h>
+#include <linux/vkick.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "virtio.h"
+
+struct kernel_datapath {
+	struct datapath dp;
+	int fd;
+};
+
+static struct kernel_datapath *to_kernel(struct datapath *dp)
+{
+	return container_of(dp, struct kernel_datapath, dp);
+}
+
+/* Return: 0 or -errno. */
+static int call(int fd, unsigned long request, const void *arg)
+{
+	return ioctl(fd, request, arg) < 0 ? -errno : 0;
+}
+
+/* ---- Opening --------------------------------------------------------------------- */
+
+static int open_node(const struct virtio_class *class)
+{
+	int fd = open(class->node, O_RDWR | O_CLOEXEC);
+
+	if (fd >= 0)
+		return fd;
+	if (errno == ENOENT || errno == ENXIO || errno == ENODEV)
+		die("%s missing: load the module (modprobe vkick), or use datapath=user",
+		    class->node);
+	die("--%s datapath=kernel: %s: %s", class->name, class->node, strerror(errno));
+}
+
+static struct datapath *kernel_open(struct virtio_dev *dev)
+{
+	const struct virtio_class *class = dev->class;
+	struct kernel_datapath *k = calloc(1, sizeof(*k));
+	struct vkick_info info = { .size = sizeof(info) };
+	__u64 features = 0;
+
+	if (!k)
+		die("--%s: out of memory", class->name);
+	k->fd = open_node(class);
+	if (call(k->fd, VKICK_GET_INFO, &info) || info.abi_version != VKICK_ABI_VERSION ||
+	    info.device_id != class->device_id || info.nvqs < class->nr_queues)
+		die("--%s datapath=kernel: %s speaks another version: use the module of this release",
+		    class->name, class->node);
+	if (call(k->fd, VHOST_GET_FEATURES, &features) || call(k->fd, VHOST_SET_OWNER, NULL))
+		die("--%s datapath=kernel: %s: %s", class->name, class->node, strerror(errno));
+	k->dp = (struct datapath) {
+		.ops = &datapath_kernel,
+		.dev = dev,
+		.features = features,
+		.max_queue_size = info.max_queue_size,
+	};
+	return &k->dp;
+}
+
+/* ---- Starting and stopping ---------------------------------------------------------- */
+
+static int set_mem_table(struct kernel_datapath *k)
+{
+	const struct vm *vm = k->dp.dev->vm;
+	struct {
+		struct vhost_memory head;
+		struct vhost_memory_region region[ARRAY_SIZE(vm->ram)];
+	} table = { .head.nregions = vm->nr_ram };
+	unsigned int i;
+
+	for (i = 0; i < vm->nr_ram; i++)
+		table.region[i] = (struct vhost_memory_region) {
+			.guest_phys_addr = vm->ram[i].gpa,
+			.memory_size = vm->ram[i].bytes,
+			.userspace_addr = (u64)vm->ram[i].hva,
+		};
+	return call(k->fd, VHOST_SET_MEM_TABLE, &table);
+}
+
+static int set_addr(struct kernel_datapath *k, unsigned int i)
+{
+	const struct datapath_queue *r = &k->dp.dev->ring[i];
+	const struct vm *vm = k->dp.dev->vm;
+	struct vhost_vring_addr addr = {
+		.index = i,
+		.desc_user_addr = (u64)guest_ptr(vm, r->desc, vring_desc_bytes(r->num)),
+		.avail_user_addr = (u64)guest_ptr(vm, r->avail, vring_avail_bytes(r->num)),
+		.used_user_addr = (u64)guest_ptr(vm, r->used, vring_used_bytes(r->num)),
+	};
+
+	if (!addr.desc_user_addr || !addr.avail_user_addr || !addr.used_user_addr)
+		return -EFAULT;
+	return call(k->fd, VHOST_SET_VRING_ADDR, &addr);
+}
+
+static int set_fd(struct kernel_datapath *k, unsigned long request, unsigned int i, int fd)
+{
+	struct vhost_vring_file file = { .index = i, .fd = fd };
+
+	return call(k->fd, request, &file);
+}
+
+static int set_queue(struct kernel_datapath *k, unsigned int i)
+{
+	const struct datapath_queue *r = &k->dp.dev->ring[i];
+	struct vhost_vring_state num = { .index = i, .num = r->num };
+	struct vhost_vring_state base = { .index = i, .num = r->last_avail };
+	int err;
+
+	err = call(k->fd, VHOST_SET_VRING_NUM, &num);
+	if (!err)
+		err = call(k->fd, VHOST_SET_VRING_BASE, &base);
+	if (!err)
+		err = set_addr(k, i);
+	if (!err)
+		err = set_fd(k, VHOST_SET_VRING_CALL, i, r->call_fd);
+	if (!err)
+		err = set_fd(k, VHOST_SET_VRING_ERR, i, r->err_fd);
+	if (!err)
+		err = set_fd(k, VHOST_SET_VRING_KICK, i, r->kick_fd);
+	return err;
+}
+
+static int set_running(struct kernel_datapath *k, unsigned int i, bool running)
+{
+	struct vkick_running arg = { .size = sizeof(arg), .index = i, .running = running };
+
+	return call(k->fd, VKICK_SET_RUNNING, &arg);
+}
+
+static void kernel_stop(struct datapath *dp)
+{
+	struct kernel_datapath *k = to_kernel(dp);
+	unsigned int i;
+
+	for (i = 0; i < dp->dev->class->nr_queues; i++) {
+		struct vhost_vring_state base = { .index = i };
+
+		if (!dp->dev->ring[i].enabled)
+			continue;
+		/* Fails with a fatal signal pending alone: then close() does it. */
+		set_running(k, i, false);
+		if (!call(k->fd, VHOST_GET_VRING_BASE, &base))
+			dp->dev->ring[i].last_avail = base.num;
+	}
+}
+
+static int kernel_start(struct datapath *dp)
+{
+	struct kernel_datapath *k = to_kernel(dp);
+	__u64 features = dp->dev->acked;
+	unsigned int i;
+	int err;
+
+	err = call(k->fd, VHOST_SET_FEATURES, &features);
+	if (!err)
+		err = set_mem_table(k);
+	for (i = 0; i < dp->dev->class->nr_queues && !err; i++)
+		if (dp->dev->ring[i].enabled)
+			err = set_queue(k, i);
+	for (i = 0; i < dp->dev->class->nr_queues && !err; i++)
+		if (dp->dev->ring[i].enabled)
+			err = set_running(k, i, true);
+	if (err)
+		kernel_stop(dp);	/* stopping what does not run is no error */
+	return err;
+}
+
+static void kernel_stats(struct datapath *dp, unsigned int i, struct datapath_stats *s)
+{
+	struct vkick_stats v = { .size = sizeof(v), .index = i };
+
+	/* EPERM at worst, and then all stays 0. */
+	call(to_kernel(dp)->fd, VKICK_GET_STATS, &v);
+	*s = (struct datapath_stats) {
+		.kicks = v.kicks,
+		.requests = v.requests,
+		.calls = v.calls,
+		.calls_suppressed = v.calls_suppressed,
+	};
+}
+
+const struct datapath_ops datapath_kernel = {
+	.name = "kernel",
+	.open = kernel_open,
+	.start = kernel_start,
+	.stop = kernel_stop,
+	.stats = kernel_stats,
+};

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A thread that serves kicks: the userspace datapath's steps 2 and 3.
+ *
+ * in:  eventfds
+ * out: calls of ready(), for one at a time
+ *
+ * The thread lives from start to stop. A stop that joins it needs no further
+ * argument why nothing is in flight any more.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "datapath.h"
+
+#define STOP	IOTHREAD_MAX_FDS	/* in place of an index */
+
+static int watch(struct iothread *io, int op, int fd, u32 tag)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.u32 = tag };
+
+	return epoll_ctl(io->epoll_fd, op, fd, &ev) ? -errno : 0;
+}
+
+static void *run(void *arg)
+{
+	struct iothread *io = arg;
+	struct epoll_event ev[IOTHREAD_MAX_FDS + 1];
+	u32 again = (1U << io->nr) - 1;		/* by fd: starts as kicked */
+
+	for (;;) {
+		u32 signalled = 0, i;
+		int n;
+
+		n = epoll_wait(io->epoll_fd, ev, ARRAY_SIZE(ev), again ? 0 : -1);
+		while (n-- > 0) {
+			if (ev[n].data.u32 == STOP)
+				return NULL;
+			signalled |= 1U << ev[n].data.u32;
+		}
+		for (i = 0; i < io->nr; i++) {
+			bool kicked = signalled & 1U << i && vm_drain_eventfd(io->fd[i]);
+
+			if (io->fd[i] < 0 || !(kicked || again & 1U << i))
+				continue;
+			again &= ~(1U << i);
+			if (io->ready(io->ctx, i, kicked))
+				again |= 1U << i;
+		}
+		for (i = 0; i < io->nr; i++)
+			if (io->fd[i] < 0)
+				again &= ~(1U << i);
+	}
+}
+
+void iothread_init(struct iothread *io)
+{
+	io->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (io->epoll_fd < 0)
+		die("epoll: %s", strerror(errno));
+	io->stop_fd = vm_eventfd();
+	if (watch(io, EPOLL_CTL_ADD, io->stop_fd, STOP))
+		die("epoll: %s", strerror(errno));
+}
+
+static void unwatch(struct iothread *io)
+{
+	unsigned int i;
+
+	for (i = 0; i < io->nr; i++)
+		if (io->fd[i] >= 0)
+			watch(io, EPOLL_CTL_DEL, io->fd[i], i);
+}
+
+int iothread_start(struct iothread *io)
+{
+	pthread_attr_t attr;
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; i < io->nr && !err; i++)
+		if (io->fd[i] >= 0)
+			err = watch(io, EPOLL_CTL_ADD, io->fd[i], i);
+	if (!err) {
+		pthread_attr_init(&attr);
+		pthread_attr_setstacksize(&attr, THREAD_STACK_BYTES);
+		err = -pthread_create(&io->thread, &attr, run, io);
+		pthread_attr_destroy(&attr);
+	}
+	if (err)
+		unwatch(io);
+	return err;
+}
+
+void iothread_stop(struct iothread *io)
+{
+	vm_signal_eventfd(io->stop_fd);
+	pthread_join(io->thread, NULL);
+	vm_drain_eventfd(io->stop_fd);
+	unwatch(io);
+}

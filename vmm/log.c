@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Says things to the user: one line each, on stderr.
+ *
+ * in:  a message that names what was asked, what was wrong and what to do
+ * out: "vkick: ..." and, for errors, the end of the process
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "vmm.h"
+
+/* One write per line: vCPU threads and the main thread may speak at once. */
+static void say(const char *fmt, va_list ap)
+{
+	char line[512];
+	int n;
+
+	n = vsnprintf(line, sizeof(line), fmt, ap);
+	if (n >= 0)
+		dprintf(2, "vkick: %s\n", line);
+}
+
+void warn(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(fmt, ap);
+	va_end(ap);
+}
+
+void die(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(fmt, ap);
+	va_end(ap);
+	exit(1);
+}
+
+void die_usage(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(fmt, ap);
+	va_end(ap);
+	exit(2);
+}

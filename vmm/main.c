@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * vkick: a small VMM whose virtqueues may be served by the kernel.
+ *
+ * in:  the command line
+ * out: a guest that runs to its end; exit status 0, 1 for an error, 2 for a
+ *      command line that is wrong
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "opts.h"
+#include "pci.h"
+#include "stats.h"
+#include "virtio.h"
+#include "vmm.h"
+
+/* From power-on to the end of this boot. */
+static enum vm_state boot_once(struct vm *vm)
+{
+	vm_power_on(vm);
+	boot_load(vm);
+	acpi_build(vm);
+
+	vcpu_start_all(vm);		/* from here on, no die() */
+	loop_run(vm);
+	vcpu_stop_all(vm);
+	return atomic_load(&vm->state);
+}
+
+/* The mirror of boot_once(): while KVM's VM is there, devices let go of it. */
+static void shut_down(struct vm *vm)
+{
+	pthread_mutex_lock(&vm->lock);
+	virtio_power_off();
+	pci_reset();
+	serial_reset();
+	pthread_mutex_unlock(&vm->lock);
+	vm_power_off(vm);
+}
+
+static int run(int argc, char **argv)
+{
+	static struct opts opts;
+	static struct vm vm;
+	enum vm_state end;
+
+	opts_parse(&opts, argc, argv);
+	vm_init(&vm, &opts);
+	boot_open(&vm);
+	stats_init(&vm);
+	loop_init(&vm);
+	power_init(&vm);
+	pci_init(&vm);
+	virtio_init(&vm);
+	ctl_init(&vm);
+	serial_init(&vm);		/* last: it may make the terminal raw */
+
+	for (;;) {
+		end = boot_once(&vm);
+		if (end != VM_RESET || !opts.reboot)
+			break;
+		shut_down(&vm);
+	}
+	stats_write();			/* while the datapaths still count */
+	shut_down(&vm);
+	return end == VM_FAILED;
+}
+
+static int ctl(int argc, char **argv)
+{
+	if (argc != 2)
+		die_usage("ctl: give a socket, then status, stats or quit");
+	return ctl_client(argv[0], argv[1]);
+}
+
+int main(int argc, char **argv)
+{
+	const char *cmd = argc > 1 ? argv[1] : "";
+
+	if (!strcmp(cmd, "run"))
+		return run(argc - 2, argv + 2);
+	if (!strcmp(cmd, "ctl"))
+		return ctl(argc - 2, argv + 2);
+	if (!strcmp(cmd, "--version")) {
+		puts("vkick " VKICK_VERSION);
+		return 0;
+	}
+	if (!strcmp(cmd, "--help") || !strcmp(cmd, "-h")) {
+		opts_help();
+		return 0;
+	}
+	die_usage("%s: unknown command: give run or ctl, or see vkick --help",
+		  *cmd ? cmd : "nothing");
+}

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * MSI-X: from an eventfd that somebody signals to a message that KVM injects.
+ *
+ * in:  the table, the two bits of message control, signals of the vectors' eventfds
+ * out: irqfds attached and detached, the pending bits
+ *
+ * Each vector has one eventfd, whoever signals it: the module, an I/O thread, the
+ * config interrupt. There are two states.
+ *
+ *  attached: the vector is unmasked, and KVM holds the eventfd. It takes each
+ *	signal off it at once, within the signaller's call, so the counter is 0.
+ *  detached: the vector is masked, by its own bit, by the function's, or since
+ *	MSI-X is off. The counter keeps the event. The pending bit is not stored
+ *	anywhere: it is the answer to "is the eventfd readable?".
+ *
+ * To attach: install the route, attach, then drain. KVM looks at the counter as
+ * it attaches, and injects if it is not 0, but leaves it as it was; were it not
+ * drained, the next mask would show an event that was delivered long ago. The
+ * drain cannot take a new event, since KVM takes those in the signaller's context.
+ *
+ * To detach: KVM unhooks itself, then waits for injections under way. An event
+ * that it was about to inject is injected, which is why the route must stay.
+ */
+#include <linux/pci_regs.h>
+#include <poll.h>
+#include <string.h>
+
+#include "pci.h"
+
+#define MSIX_TABLE_AT		0
+#define MSIX_PBA_AT		0x1000
+#define MSIX_BAR_BYTES		0x2000
+
+static u16 control(const struct msix *m)
+{
+	u16 v;
+
+	memcpy(&v, m->pci->cfg + m->cap + PCI_MSIX_FLAGS, sizeof(v));
+	return v;
+}
+
+static bool is_masked(const struct msix *m, const struct msix_vector *v)
+{
+	u16 flags = control(m);
+
+	return !(flags & PCI_MSIX_FLAGS_ENABLE) || flags & PCI_MSIX_FLAGS_MASKALL ||
+	       v->ctrl & PCI_MSIX_ENTRY_CTRL_MASKBIT;
+}
+
+static void set_route(struct msix *m, struct msix_vector *v)
+{
+	int err = irq_set_msi(m->pci->vm, v->gsi,
+			      (u64)v->addr_hi << 32 | v->addr_lo, v->data);
+
+	if (err)
+		warn("MSI-X: no route for GSI %u: %s", v->gsi, strerror(-err));
+}
+
+static void update(struct msix *m, struct msix_vector *v)
+{
+	bool attach = !is_masked(m, v);
+	int err;
+
+	if (attach == v->attached)
+		return;
+	if (attach) {
+		set_route(m, v);
+		err = irq_attach(m->pci->vm, v->gsi, v->fd);
+		if (err) {
+			warn("MSI-X: no irqfd for GSI %u: %s", v->gsi, strerror(-err));
+			return;
+		}
+		vm_drain_eventfd(v->fd);
+	} else {
+		irq_detach(m->pci->vm, v->gsi, v->fd);
+	}
+	v->attached = attach;
+}
+
+static void update_all(struct msix *m)
+{
+	u16 i;
+
+	for (i = 0; i < m->nr; i++)
+		update(m, &m->vector[i]);
+}
+
+static bool is_pending(const struct msix_vector *v)
+{
+	struct pollfd p = { .fd = v->fd, .events = POLLIN };
+
+	return !v->attached && poll(&p, 1, 0) == 1;
+}
+
+/* ---- The BAR: table and pending bits ---------------------------------------- */
+
+static u32 *entry_word(struct msix *m, u64 off)
+{
+	struct msix_vector *v = &m->vector[off / PCI_MSIX_ENTRY_SIZE];
+
+	if (off / PCI_MSIX_ENTRY_SIZE >= m->nr)
+		return NULL;
+	switch (off % PCI_MSIX_ENTRY_SIZE) {
+	case PCI_MSIX_ENTRY_LOWER_ADDR:
+		return &v->addr_lo;
+	case PCI_MSIX_ENTRY_UPPER_ADDR:
+		return &v->addr_hi;
+	case PCI_MSIX_ENTRY_DATA:
+		return &v->data;
+	default:
+		return &v->ctrl;
+	}
+}
+
+static u32 read_word(struct msix *m, u64 off)
+{
+	u32 bits = 0, i, *word;
+
+	if (off < MSIX_PBA_AT) {
+		word = entry_word(m, off);
+		return word ? *word : 0;
+	}
+	for (i = 0; i < 32; i++) {
+		u64 vector = (off - MSIX_PBA_AT) * 8 + i;
+
+		if (vector < m->nr && is_pending(&m->vector[vector]))
+			bits |= 1U << i;
+	}
+	return bits;
+}
+
+static void write_word(struct msix *m, u64 off, u32 val)
+{
+	u32 *word = off < MSIX_PBA_AT ? entry_word(m, off) : NULL;
+	struct msix_vector *v;
+
+	if (!word)
+		return;
+	v = &m->vector[off / PCI_MSIX_ENTRY_SIZE];
+	if (word == &v->ctrl) {
+		v->ctrl = val & PCI_MSIX_ENTRY_CTRL_MASKBIT;
+		update(m, v);
+	} else {
+		*word = val;
+		/* Undefined while unmasked, but then best taken at once. */
+		if (v->attached)
+			set_route(m, v);
+	}
+}
+
+/* PCI 3.0, 6.8.2: aligned words and double words; anything else is undefined. */
+static u64 msix_read(void *dev, u64 off, unsigned int len)
+{
+	if (len == 8 && !(off & 7))
+		return read_word(dev, off) | (u64)read_word(dev, off + 4) << 32;
+	return len == 4 && !(off & 3) ? read_word(dev, off) : 0;
+}
+
+static void msix_write(void *dev, u64 off, unsigned int len, u64 val)
+{
+	if ((len != 8 && len != 4) || off & (len - 1))
+		return;
+	write_word(dev, off, val);
+	if (len == 8)
+		write_word(dev, off + 4, val >> 32);
+}
+
+static const struct bus_ops msix_ops = { msix_read, msix_write };
+
+/* ---- The function's side ------------------------------------------------------ */
+
+void msix_cfg_written(struct msix *m, u32 off, u32 len)
+{
+	u32 flags_at = m->cap + PCI_MSIX_FLAGS;
+
+	if (off < flags_at + 2 && off + len > flags_at)
+		update_all(m);
+}
+
+void msix_drop_pending(struct msix *m)
+{
+	u16 i;
+
+	for (i = 0; i < m->nr; i++)
+		vm_drain_eventfd(m->vector[i].fd);
+}
+
+void msix_reset(struct msix *m)
+{
+	u16 i;
+
+	for (i = 0; i < m->nr; i++) {
+		struct msix_vector *v = &m->vector[i];
+
+		if (v->attached)
+			irq_detach(m->pci->vm, v->gsi, v->fd);
+		v->attached = false;
+		v->addr_lo = v->addr_hi = v->data = 0;
+		v->ctrl = PCI_MSIX_ENTRY_CTRL_MASKBIT;
+	}
+	msix_drop_pending(m);
+}
+
+void msix_init(struct msix *m, struct pci_dev *pci, unsigned int bar, u16 nr)
+{
+	u16 flags = nr - 1;
+	u32 table = MSIX_TABLE_AT | bar, pba = MSIX_PBA_AT | bar;
+	u16 i;
+
+	m->pci = pci;
+	m->nr = nr;
+	for (i = 0; i < nr; i++) {
+		m->vector[i].fd = vm_eventfd();
+		m->vector[i].gsi = irq_alloc_msi(pci->vm);
+		m->vector[i].ctrl = PCI_MSIX_ENTRY_CTRL_MASKBIT;
+	}
+	m->cap = pci_add_cap(pci, PCI_CAP_ID_MSIX, PCI_CAP_MSIX_SIZEOF);
+	memcpy(pci->cfg + m->cap + PCI_MSIX_FLAGS, &flags, sizeof(flags));
+	memcpy(pci->cfg + m->cap + PCI_MSIX_TABLE, &table, sizeof(table));
+	memcpy(pci->cfg + m->cap + PCI_MSIX_PBA, &pba, sizeof(pba));
+	pci->wmask[m->cap + PCI_MSIX_FLAGS + 1] =
+		(PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL) >> 8;
+	pci_set_bar(pci, bar, false, MSIX_BAR_BYTES, &msix_ops, m, NULL);
+}

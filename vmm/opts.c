@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Reads the options of `vkick run`.
+ *
+ * in:  argv
+ * out: struct opts, or one line that names the option, its fault and the remedy
+ */
+#include <cpuid.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "datapath.h"
+#include "opts.h"
+#include "virtio.h"
+
+static const char help[] =
+"usage: vkick run --kernel FILE [option ...]\n"
+"       vkick ctl SOCK status|stats|quit\n"
+"       vkick --version | --help\n"
+"\n"
+"options of vkick run:\n"
+"  -k, --kernel FILE        a bzImage (vmlinuz) to boot\n"
+"  -i, --initrd FILE        its initramfs\n"
+"  -p, --cmdline STRING     its command line\n"
+"  -c, --cpus N             virtual CPUs (1)\n"
+"  -m, --memory SIZE        guest memory, as 512M or 2G (512M)\n"
+"      --rng datapath=kernel|user[,notify=mmio|pio|auto]\n"
+"                           a random number generator; may be repeated\n"
+"      --serial stdio|file=FILE|off\n"
+"                           where ttyS0 goes (stdio; Ctrl-A x quits)\n"
+"      --ctl SOCK           control socket for vkick ctl\n"
+"      --on-reset exit|reboot\n"
+"                           what a reset of the guest does (exit)\n"
+"      --stats FILE         write statistics as JSON when the VM ends\n"
+"  -h, --help               this text\n";
+
+void opts_help(void)
+{
+	fputs(help, stdout);
+}
+
+static u64 parse_number(const char *s, char **end)
+{
+	errno = 0;
+	if (*s < '0' || *s > '9') {	/* strtoull would take "-1" */
+		*end = (char *)s;
+		return 0;
+	}
+	return strtoull(s, end, 10);
+}
+
+static void set_kernel(struct opts *o, const char *v) { o->kernel = v; }
+static void set_initrd(struct opts *o, const char *v) { o->initrd = v; }
+static void set_cmdline(struct opts *o, const char *v) { o->cmdline = v; }
+static void set_ctl(struct opts *o, const char *v) { o->ctl_path = v; }
+static void set_stats(struct opts *o, const char *v) { o->stats_path = v; }
+
+static void set_cpus(struct opts *o, const char *v)
+{
+	char *end;
+	u64 n = parse_number(v, &end);
+
+	if (end == v || *end || errno || !n || n > UINT32_MAX)
+		die_usage("--cpus %s: not a number of CPUs: give 1 or more", v);
+	o->cpus = n;
+}
+
+static void set_memory(struct opts *o, const char *v)
+{
+	char *end;
+	u64 n = parse_number(v, &end), unit = 0;
+
+	if (!strcmp(end, "M"))
+		unit = MIB;
+	else if (!strcmp(end, "G"))
+		unit = GIB;
+	if (end == v || !unit || errno || !n)
+		die_usage("--memory %s: not a size: give a number with M or G, as 512M or 2G", v);
+	if (n > (1UL << 46) / unit)
+		die_usage("--memory %s: too much: at most 64 TiB", v);
+	o->memory_bytes = n * unit;
+}
+
+static void set_serial(struct opts *o, const char *v)
+{
+	o->serial_path = NULL;
+	if (!strcmp(v, "stdio")) {
+		o->serial = SERIAL_STDIO;
+	} else if (!strcmp(v, "off")) {
+		o->serial = SERIAL_OFF;
+	} else if (!strncmp(v, "file=", 5) && v[5]) {
+		o->serial = SERIAL_FILE;
+		o->serial_path = v + 5;
+	} else {
+		die_usage("--serial %s: give stdio, file=FILE or off", v);
+	}
+}
+
+static void set_on_reset(struct opts *o, const char *v)
+{
+	if (strcmp(v, "exit") && strcmp(v, "reboot"))
+		die_usage("--on-reset %s: give exit or reboot", v);
+	o->reboot = !strcmp(v, "reboot");
+}
+
+static const struct {
+	const char *name;
+	char letter;
+	void (*set)(struct opts *o, const char *value);
+} options[] = {
+	{ "kernel", 'k', set_kernel },
+	{ "initrd", 'i', set_initrd },
+	{ "cmdline", 'p', set_cmdline },
+	{ "cpus", 'c', set_cpus },
+	{ "memory", 'm', set_memory },
+	{ "serial", 0, set_serial },
+	{ "ctl", 0, set_ctl },
+	{ "on-reset", 0, set_on_reset },
+	{ "stats", 0, set_stats },
+};
+
+/*
+ * A doorbell on a port costs an exit that the CPU decodes; on memory, SVM leaves
+ * the decoding to software, whereas VMX has a fast way. So it depends on the CPU.
+ */
+static bool cpu_has_svm(void)
+{
+	u32 eax, vendor[3];
+
+	__cpuid(0, eax, vendor[0], vendor[2], vendor[1]);
+	return !memcmp(vendor, "AuthenticAMD", 12) || !memcmp(vendor, "HygonGenuine", 12);
+}
+
+static void set_notify(struct device_opts *d, const char *v)
+{
+	if (!strcmp(v, "pio"))
+		d->notify_pio = true;
+	else if (!strcmp(v, "mmio"))
+		d->notify_pio = false;
+	else if (!strcmp(v, "auto"))
+		d->notify_pio = cpu_has_svm();
+	else
+		die_usage("--%s notify=%s: give mmio, pio or auto", d->class->name, v);
+}
+
+static void set_datapath(struct device_opts *d, const char *v)
+{
+	d->datapath = datapath_find(v);
+	if (!d->datapath)
+		die_usage("--%s datapath=%s: give kernel or user", d->class->name, v);
+}
+
+static void add_device(struct opts *o, const struct virtio_class *class, char *v)
+{
+	struct device_opts *d = &o->devices[o->nr_devices];
+	char *key, *save = NULL;
+
+	if (o->nr_devices++ == OPTS_MAX_DEVICES)
+		die_usage("--%s: too many devices: at most %u", class->name, OPTS_MAX_DEVICES);
+	*d = (struct device_opts) { .class = class, .notify_pio = cpu_has_svm() };
+	for (key = strtok_r(v, ",", &save); key; key = strtok_r(NULL, ",", &save)) {
+		if (!strncmp(key, "datapath=", 9))
+			set_datapath(d, key + 9);
+		else if (!strncmp(key, "notify=", 7))
+			set_notify(d, key + 7);
+		else
+			die_usage("--%s: unknown key %s: give datapath= or notify=",
+				  class->name, key);
+	}
+	if (!d->datapath)
+		die_usage("--%s: no datapath: give datapath=kernel or datapath=user",
+			  class->name);
+}
+
+/* Return: whether @arg is --@name, with its value in *@value if one is attached. */
+static bool match_long(const char *arg, const char *name, char **value)
+{
+	size_t n = strlen(name);
+
+	if (strncmp(arg, "--", 2) || strncmp(arg + 2, name, n))
+		return false;
+	if (arg[2 + n] != '=' && arg[2 + n])
+		return false;
+	*value = arg[2 + n] ? (char *)arg + 3 + n : NULL;
+	return true;
+}
+
+static char *need_value(char *attached, const char *option, int argc, char **argv, int *i)
+{
+	if (attached)
+		return attached;
+	if (*i + 1 == argc)
+		die_usage("%s: needs a value: see vkick run --help", option);
+	return argv[++*i];
+}
+
+static void parse_one(struct opts *o, int argc, char **argv, int *i)
+{
+	const struct virtio_class *class;
+	char *arg = argv[*i], *value;
+	unsigned int k;
+
+	if (!strcmp(arg, "--help") || !strcmp(arg, "-h")) {
+		opts_help();
+		exit(0);
+	}
+	for (k = 0; k < ARRAY_SIZE(options); k++) {
+		bool is_short = arg[0] == '-' && options[k].letter &&
+				arg[1] == options[k].letter && !arg[2];
+
+		value = NULL;
+		if (is_short || match_long(arg, options[k].name, &value)) {
+			options[k].set(o, need_value(value, arg, argc, argv, i));
+			return;
+		}
+	}
+	for (k = 0; (class = virtio_class_at(k)); k++) {
+		if (match_long(arg, class->name, &value)) {
+			add_device(o, class, need_value(value, arg, argc, argv, i));
+			return;
+		}
+	}
+	die_usage("%s: unknown option: see vkick run --help", arg);
+}
+
+void opts_parse(struct opts *o, int argc, char **argv)
+{
+	int i;
+
+	*o = (struct opts) {
+		.cmdline = "",
+		.cpus = 1,
+		.memory_bytes = 512 * MIB,
+		.serial = SERIAL_STDIO,
+	};
+	for (i = 0; i < argc; i++)
+		parse_one(o, argc, argv, &i);
+	if (!o->kernel)
+		die_usage("--kernel: missing: give a bzImage (vmlinuz) to boot");
+}

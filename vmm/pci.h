@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * PCI: config space, BARs that move, capabilities; and MSI-X on top.
+ *
+ * All under vm->lock, but for the calls of the set-up.
+ */
+#ifndef PCI_H
+#define PCI_H
+
+#include "vmm.h"
+
+#define PCI_CFG_BYTES	256
+#define PCI_NR_BARS	6
+#define PCI_MAX_DEVICES	32
+
+struct pci_dev;
+
+/**
+ * struct pci_bar - one base address register and what lies behind it
+ * @bytes: size, a power of two; 0: there is no such BAR
+ * @io: ports, else memory with a 64-bit address, which takes the next BAR too
+ * @moved: after it was placed (@mapped) and before it is taken away (!@mapped)
+ */
+struct pci_bar {
+	struct pci_dev *pci;
+	u64 bytes;
+	bool io;
+	bool mapped;
+	void (*moved)(struct pci_bar *bar);
+	struct bus_range range;
+};
+
+/**
+ * struct pci_dev - one function
+ * @wmask: the bits of @cfg that the guest may change
+ * @cfg_read: before config space is read at [off, off + len), or NULL
+ * @cfg_written: after it was written there, or NULL
+ */
+struct pci_dev {
+	struct vm *vm;
+	u8 devfn;
+	u8 last_cap;			/* offset of the last capability */
+	u8 cap_end;
+	u8 cfg[PCI_CFG_BYTES];
+	u8 wmask[PCI_CFG_BYTES];
+	u8 reset_cfg[PCI_CFG_BYTES];	/* as pci_register() found it */
+	struct pci_bar bar[PCI_NR_BARS];
+	void (*cfg_read)(struct pci_dev *pci, u32 off, u32 len);
+	void (*cfg_written)(struct pci_dev *pci, u32 off, u32 len);
+};
+
+/* ---- pci.c ---------------------------------------------------------------- */
+
+struct pci_ids {
+	u16 vendor, device, subsystem_vendor, subsystem;
+	u32 class;			/* 24 bits */
+	u8 revision;
+};
+
+void pci_init(struct vm *vm);
+void pci_dev_init(struct pci_dev *pci, struct vm *vm, const struct pci_ids *ids);
+void pci_set_bar(struct pci_dev *pci, unsigned int nr, bool io, u64 bytes,
+		 const struct bus_ops *ops, void *dev, void (*moved)(struct pci_bar *));
+/* Return: offset of the new capability, zero but for its ID and link. */
+u8 pci_add_cap(struct pci_dev *pci, u8 id, u8 bytes);
+/* Puts it into the next free slot; the layout is final then. */
+void pci_register(struct pci_dev *pci);
+/* All devices back to what they registered as; nothing is mapped. */
+void pci_reset(void);
+
+/* ---- msix.c --------------------------------------------------------------- */
+
+#define MSIX_MAX_VECTORS	64
+#define MSIX_NO_VECTOR		0xffff
+
+struct msix_vector {
+	u32 addr_lo, addr_hi, data, ctrl;	/* as in the table */
+	int fd;			/* eventfd: whoever has an event signals this */
+	u32 gsi;
+	bool attached;		/* @fd is KVM's: a signal becomes an interrupt */
+};
+
+struct msix {
+	struct pci_dev *pci;
+	u8 cap;
+	u16 nr;
+	struct msix_vector vector[MSIX_MAX_VECTORS];
+};
+
+void msix_init(struct msix *m, struct pci_dev *pci, unsigned int bar, u16 nr);
+void msix_cfg_written(struct msix *m, u32 off, u32 len);
+/* Detaches all and forgets what is pending: at the machine's reset. */
+void msix_reset(struct msix *m);
+/* Forgets pending events: none may come after the reset of the device. */
+void msix_drop_pending(struct msix *m);
+
+#endif

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Gathers what there is to know of a running VM.
+ *
+ * in:  the vCPUs' and the datapaths' counters, /proc/self
+ * out: JSON, for the control socket and for --stats
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "opts.h"
+#include "stats.h"
+#include "virtio.h"
+
+static struct vm *stats_vm;
+static int stats_fd = -1;
+
+static u64 uptime_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000UL + now.tv_nsec - stats_vm->start_ns;
+}
+
+static const char *state_name(void)
+{
+	static const char *const names[] = {
+		[VM_RUNNING] = "running",
+		[VM_POWERED_OFF] = "powered-off",
+		[VM_RESET] = "reset",
+		[VM_QUIT] = "quit",
+		[VM_FAILED] = "failed",
+	};
+
+	return names[atomic_load(&stats_vm->state)];
+}
+
+/* Resident memory: the guest's RAM, and everything else, which is ours. */
+static void resident(u64 *own_bytes, u64 *guest_bytes)
+{
+	const u8 *ram = stats_vm->ram[0].hva, *ram_end = ram + stats_vm->opts->memory_bytes;
+	unsigned long from = 0, to, kib;
+	FILE *f = fopen("/proc/self/smaps", "re");
+	char line[256];
+
+	*own_bytes = *guest_bytes = 0;
+	if (!f)
+		return;
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "Rss: %lu kB", &kib) == 1) {
+			bool guest = from >= (unsigned long)ram && from < (unsigned long)ram_end;
+
+			*(guest ? guest_bytes : own_bytes) += kib * KIB;
+		} else {
+			sscanf(line, "%lx-%lx ", &from, &to);
+		}
+	}
+	fclose(f);
+}
+
+static json_t *vcpu_json(const struct vcpu *vcpu)
+{
+	json_t *exits = json_object();
+	u64 total = 0;
+	unsigned int i;
+
+	for (i = 0; i < NR_VCPU_EXITS; i++) {
+		u64 n = atomic_load_explicit(&vcpu->exits[i], memory_order_relaxed);
+
+		json_object_set_new(exits, vcpu_exit_names[i], json_integer(n));
+		total += n;
+	}
+	json_object_set_new(exits, "total", json_integer(total));
+	return json_pack("{s:i, s:o}", "id", (int)vcpu->id, "exits", exits);
+}
+
+static json_t *queue_json(struct virtio_dev *dev, unsigned int i)
+{
+	struct datapath_stats s;
+
+	dev->datapath->ops->stats(dev->datapath, i, &s);
+	return json_pack("{s:I, s:I, s:I, s:I}", "kicks", (json_int_t)s.kicks,
+			 "requests", (json_int_t)s.requests,
+			 "calls", (json_int_t)s.calls,
+			 "calls_suppressed", (json_int_t)s.calls_suppressed);
+}
+
+/* What a device is, in both replies. */
+static json_t *device_json(const struct virtio_dev *dev)
+{
+	return json_pack("{s:s, s:s, s:s, s:s, s:i, s:b}", "name", dev->name,
+			 "class", dev->class->name,
+			 "datapath", dev->datapath->ops->name,
+			 "notify", dev->notify_pio ? "pio" : "mmio",
+			 "status", (int)dev->status,
+			 "running", dev->running);
+}
+
+json_t *stats_json(void)
+{
+	json_t *root, *vcpus = json_array(), *devices = json_array();
+	u64 own_bytes, guest_bytes, exits_notify = 0;
+	struct virtio_dev *dev;
+	unsigned int i, n;
+
+	for (i = 0; i < stats_vm->opts->cpus; i++)
+		json_array_append_new(vcpus, vcpu_json(&stats_vm->vcpus[i]));
+
+	pthread_mutex_lock(&stats_vm->lock);
+	for (n = 0; (dev = virtio_dev_at(n)); n++) {
+		json_t *d = device_json(dev), *queues = json_array();
+
+		for (i = 0; i < dev->class->nr_queues; i++)
+			json_array_append_new(queues, queue_json(dev, i));
+		json_object_set_new(d, "exits_notify", json_integer(dev->exits_notify));
+		json_object_set_new(d, "queues", queues);
+		json_array_append_new(devices, d);
+		exits_notify += dev->exits_notify;
+	}
+	pthread_mutex_unlock(&stats_vm->lock);
+
+	resident(&own_bytes, &guest_bytes);
+	root = json_pack("{s:s, s:I, s:i, s:I, s:I, s:I}", "state", state_name(),
+			 "uptime_ns", (json_int_t)uptime_ns(),
+			 "boots", (int)stats_vm->boots,
+			 "rss_bytes", (json_int_t)own_bytes,
+			 "guest_rss_bytes", (json_int_t)guest_bytes,
+			 "exits_notify", (json_int_t)exits_notify);
+	json_object_set_new(root, "vcpus", vcpus);
+	json_object_set_new(root, "devices", devices);
+	return root;
+}
+
+json_t *stats_status_json(void)
+{
+	json_t *root, *devices = json_array();
+	struct virtio_dev *dev;
+	unsigned int n;
+
+	pthread_mutex_lock(&stats_vm->lock);
+	for (n = 0; (dev = virtio_dev_at(n)); n++)
+		json_array_append_new(devices, device_json(dev));
+	pthread_mutex_unlock(&stats_vm->lock);
+
+	root = json_pack("{s:s, s:s, s:i, s:I, s:i, s:i, s:I}", "version", VKICK_VERSION,
+			 "state", state_name(), "pid", (int)getpid(),
+			 "uptime_ns", (json_int_t)uptime_ns(),
+			 "boots", (int)stats_vm->boots,
+			 "cpus", (int)stats_vm->opts->cpus,
+			 "memory_bytes", (json_int_t)stats_vm->opts->memory_bytes);
+	json_object_set_new(root, "devices", devices);
+	return root;
+}
+
+void stats_init(struct vm *vm)
+{
+	const char *path = vm->opts->stats_path;
+
+	stats_vm = vm;
+	if (!path)
+		return;
+	stats_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	if (stats_fd < 0)
+		die("--stats %s: %s", path, strerror(errno));
+}
+
+void stats_write(void)
+{
+	json_t *root;
+
+	if (stats_fd < 0)
+		return;
+	root = stats_json();
+	if (json_dumpfd(root, stats_fd, JSON_COMPACT) || write(stats_fd, "\n", 1) != 1)
+		warn("--stats %s: cannot be written", stats_vm->opts->stats_path);
+	json_decref(root);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Statistics and state, as JSON. */
+#ifndef STATS_H
+#define STATS_H
+
+#include <jansson.h>
+
+#include "vmm.h"
+
+/* ---- stats.c: main thread ---------------------------------------------------- */
+
+/* Opens --stats, if given. die()s. */
+void stats_init(struct vm *vm);
+/* Return: a new reference, or NULL without memory. */
+json_t *stats_json(void);
+json_t *stats_status_json(void);
+/* What is left in the file is stats_json() at the end of the VM. */
+void stats_write(void);
+
+#endif

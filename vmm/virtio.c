@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A virtio device's life, whatever the transport: status, features, start, stop.
+ *
+ * in:  status writes; broken queues
+ * out: starts and stops of the datapath, DEVICE_NEEDS_RESET, the config interrupt
+ *
+ * Section numbers are of VIRTIO 1.2.
+ */
+#include <errno.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_ring.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "opts.h"
+#include "virtio.h"
+
+/* A new device: a file dev_*.c, and a row here. */
+static const struct virtio_class *const classes[] = {
+	&dev_rng,
+};
+
+static const struct datapath_ops *const datapaths[] = {
+	&datapath_kernel,
+	&datapath_user,
+};
+
+#define RING_FEATURES	(1UL << VIRTIO_F_VERSION_1 | \
+			 1UL << VIRTIO_RING_F_EVENT_IDX | \
+			 1UL << VIRTIO_RING_F_INDIRECT_DESC)
+
+static struct virtio_dev *devices[OPTS_MAX_DEVICES];
+static unsigned int nr_devices;
+
+const struct virtio_class *virtio_class_at(unsigned int n)
+{
+	return n < ARRAY_SIZE(classes) ? classes[n] : NULL;
+}
+
+struct virtio_dev *virtio_dev_at(unsigned int n)
+{
+	return n < nr_devices ? devices[n] : NULL;
+}
+
+const struct datapath_ops *datapath_find(const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(datapaths); i++)
+		if (!strcmp(datapaths[i]->name, name))
+			return datapaths[i];
+	return NULL;
+}
+
+/* ---- Trouble ------------------------------------------------------------------ */
+
+void virtio_needs_reset(struct virtio_dev *dev, const char *why)
+{
+	if (dev->status & VIRTIO_CONFIG_S_NEEDS_RESET)
+		return;
+	warn("%s: %s: the guest must reset the device", dev->name, why);
+	dev->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
+	if (!(dev->status & VIRTIO_CONFIG_S_DRIVER_OK))
+		return;
+	dev->generation++;
+	if (dev->config_vector != MSIX_NO_VECTOR)
+		vm_signal_eventfd(dev->msix.vector[dev->config_vector].fd);
+}
+
+/* Main thread: a datapath signalled a queue's err eventfd. */
+static void queue_broke(struct loop_source *src)
+{
+	struct virtq *q = container_of(src, struct virtq, err);
+	struct virtio_dev *dev = q->dev;
+	char why[32];
+
+	pthread_mutex_lock(&dev->vm->lock);
+	/* A reset may have come first, and taken the signal back. */
+	if (vm_drain_eventfd(src->fd) && dev->running) {
+		snprintf(why, sizeof(why), "queue %u broke", (unsigned int)(q - dev->q));
+		virtio_needs_reset(dev, why);
+	}
+	pthread_mutex_unlock(&dev->vm->lock);
+}
+
+/* ---- Status (2.1, 3.1) ---------------------------------------------------------- */
+
+static void start(struct virtio_dev *dev)
+{
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < dev->class->nr_queues; i++) {
+		u16 vector = dev->q[i].vector;
+
+		dev->ring[i].call_fd = vector == MSIX_NO_VECTOR ? -1 :
+				       dev->msix.vector[vector].fd;
+	}
+	err = dev->datapath->ops->start(dev->datapath);
+	dev->running = !err;
+	if (err) {
+		char why[64];
+
+		snprintf(why, sizeof(why), "cannot start its queues: %s", strerror(-err));
+		virtio_needs_reset(dev, why);
+	}
+}
+
+static void stop(struct virtio_dev *dev)
+{
+	if (dev->running)
+		dev->datapath->ops->stop(dev->datapath);
+	dev->running = false;
+}
+
+void virtio_reset(struct virtio_dev *dev)
+{
+	unsigned int i;
+
+	stop(dev);
+	dev->status = 0;
+	dev->acked = 0;
+	dev->config_vector = MSIX_NO_VECTOR;
+	dev->device_feature_select = 0;
+	dev->driver_feature_select = 0;
+	dev->queue_select = 0;
+	for (i = 0; i < dev->class->nr_queues; i++) {
+		struct datapath_queue *r = &dev->ring[i];
+
+		r->enabled = false;
+		r->num = dev->class->queue_size;
+		if (r->num > dev->datapath->max_queue_size)
+			r->num = dev->datapath->max_queue_size;
+		r->last_avail = 0;
+		r->desc = r->avail = r->used = 0;
+		dev->q[i].vector = MSIX_NO_VECTOR;
+		/* What belongs to the device's former life. */
+		vm_drain_eventfd(r->kick_fd);
+		vm_drain_eventfd(r->err_fd);
+	}
+	msix_drop_pending(&dev->msix);
+}
+
+/* 2.2.2: a subset of what was offered, and not a legacy driver's. */
+static bool features_ok(const struct virtio_dev *dev)
+{
+	return !(dev->acked & ~dev->offered) && dev->acked & 1UL << VIRTIO_F_VERSION_1;
+}
+
+void virtio_write_status(struct virtio_dev *dev, u8 val)
+{
+	u8 set;
+
+	if (!val) {
+		virtio_reset(dev);
+		return;
+	}
+	/* 2.1.1: the driver sets bits, and clears them by reset alone. */
+	set = val & ~dev->status & ~VIRTIO_CONFIG_S_NEEDS_RESET;
+	if (set & VIRTIO_CONFIG_S_FEATURES_OK && !features_ok(dev))
+		set &= ~VIRTIO_CONFIG_S_FEATURES_OK;
+	if (set & VIRTIO_CONFIG_S_DRIVER_OK &&
+	    !((dev->status | set) & VIRTIO_CONFIG_S_FEATURES_OK))
+		set &= ~VIRTIO_CONFIG_S_DRIVER_OK;
+	dev->status |= set;
+	if (set & VIRTIO_CONFIG_S_DRIVER_OK)
+		start(dev);
+}
+
+void virtio_power_off(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr_devices; i++) {
+		virtio_reset(devices[i]);
+		msix_reset(&devices[i]->msix);
+	}
+}
+
+/* ---- Set-up --------------------------------------------------------------------- */
+
+static void init_queue(struct virtio_dev *dev, unsigned int i)
+{
+	struct virtq *q = &dev->q[i];
+
+	dev->ring[i].kick_fd = vm_eventfd();
+	dev->ring[i].err_fd = vm_eventfd();
+	q->dev = dev;
+	q->bell = (struct doorbell) { .fd = dev->ring[i].kick_fd, .pio = dev->notify_pio };
+	q->err = (struct loop_source) { .fd = dev->ring[i].err_fd, .ready = queue_broke };
+	loop_add(&q->err);
+}
+
+static void init_one(struct vm *vm, const struct device_opts *o)
+{
+	struct virtio_dev *dev = calloc(1, sizeof(*dev));
+	unsigned int i, same = 0;
+
+	if (!dev)
+		die("--%s: out of memory", o->class->name);
+	for (i = 0; i < nr_devices; i++)
+		same += devices[i]->class == o->class;
+	snprintf(dev->name, sizeof(dev->name), "%s%u", o->class->name, same);
+	dev->vm = vm;
+	dev->class = o->class;
+	dev->notify_pio = o->notify_pio;
+	dev->datapath = o->datapath->open(dev);
+	dev->offered = dev->datapath->features & (RING_FEATURES | o->class->features);
+	for (i = 0; i < o->class->nr_queues; i++)
+		init_queue(dev, i);
+	virtio_pci_init(dev);
+	virtio_reset(dev);
+	devices[nr_devices++] = dev;
+}
+
+void virtio_init(struct vm *vm)
+{
+	unsigned int i;
+
+	for (i = 0; i < vm->opts->nr_devices; i++)
+		init_one(vm, &vm->opts->devices[i]);
+}

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The machine: KVM's VM, guest RAM, and the one checked way to reach it.
+ *
+ * in:  the options, /dev/kvm
+ * out: RAM that lasts as long as the process, a KVM VM for each boot, guest_ptr()
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "layout.h"
+#include "opts.h"
+#include "vmm.h"
+#include "vring.h"
+
+static const struct {
+	int cap;
+	const char *name;
+} needed_caps[] = {
+	{ KVM_CAP_IRQCHIP, "an in-kernel interrupt controller" },
+	{ KVM_CAP_USER_MEMORY, "user memory slots" },
+	{ KVM_CAP_IRQ_ROUTING, "interrupt routing" },
+	{ KVM_CAP_IRQFD, "irqfd" },
+	{ KVM_CAP_IOEVENTFD, "ioeventfd" },
+	{ KVM_CAP_IOEVENTFD_ANY_LENGTH, "ioeventfd of any length" },
+	{ KVM_CAP_IMMEDIATE_EXIT, "immediate exit" },
+};
+
+static void open_kvm(struct vm *vm)
+{
+	unsigned int i;
+	long run_bytes;
+
+	vm->kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (vm->kvm_fd < 0 && (errno == ENOENT || errno == ENXIO || errno == ENODEV))
+		die("/dev/kvm missing: load kvm_intel or kvm_amd");
+	if (vm->kvm_fd < 0 && errno == EACCES)
+		die("/dev/kvm: permission denied: join the group kvm");
+	if (vm->kvm_fd < 0)
+		die("/dev/kvm: %s", strerror(errno));
+	if (ioctl(vm->kvm_fd, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)
+		die("/dev/kvm: not the KVM API of version %d", KVM_API_VERSION);
+	for (i = 0; i < ARRAY_SIZE(needed_caps); i++)
+		if (ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, needed_caps[i].cap) <= 0)
+			die("/dev/kvm: no support for %s: a newer host kernel is needed",
+			    needed_caps[i].name);
+	run_bytes = ioctl(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	if (run_bytes < 0)
+		die("/dev/kvm: KVM_GET_VCPU_MMAP_SIZE: %s", strerror(errno));
+	vm->run_bytes = run_bytes;
+}
+
+static void check_cpus(struct vm *vm)
+{
+	int max = ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
+
+	/* One-byte APIC IDs, of which 255 is the broadcast. */
+	if (max <= 0 || max > 254)
+		max = 254;
+	if (vm->opts->cpus > (u32)max)
+		die("--cpus %u: too many: at most %d", vm->opts->cpus, max);
+}
+
+/* One mapping; its parts below and above the hole are neighbours in it. */
+static void map_ram(struct vm *vm)
+{
+	u64 bytes = vm->opts->memory_bytes;
+	u64 low = bytes < LAYOUT_RAM_LOW_MAX ? bytes : LAYOUT_RAM_LOW_MAX;
+	u8 *hva;
+
+	hva = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (hva == MAP_FAILED)
+		die("--memory %luM: %s: give less", bytes / MIB, strerror(errno));
+	/* Guests' memory is no part of a core dump of ours. */
+	madvise(hva, bytes, MADV_DONTDUMP);
+
+	vm->ram[0] = (struct ram_region) { .gpa = 0, .bytes = low, .hva = hva };
+	vm->nr_ram = 1;
+	if (bytes > low)
+		vm->ram[vm->nr_ram++] = (struct ram_region) {
+			.gpa = LAYOUT_RAM_HIGH,
+			.bytes = bytes - low,
+			.hva = hva + low,
+		};
+}
+
+void vm_init(struct vm *vm, const struct opts *opts)
+{
+	struct timespec now;
+
+	*vm = (struct vm) { .opts = opts, .fd = -1, .state = VM_RUNNING };
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	vm->start_ns = now.tv_sec * 1000000000UL + now.tv_nsec;
+	pthread_mutex_init(&vm->lock, NULL);
+	vm->wake_fd = vm_eventfd();
+
+	open_kvm(vm);
+	check_cpus(vm);
+	map_ram(vm);
+	vm->cpuid = cpuid_get(vm->kvm_fd);
+	vm->vcpus = calloc(opts->cpus, sizeof(*vm->vcpus));
+	if (!vm->vcpus)
+		die("--cpus %u: out of memory", opts->cpus);
+}
+
+static void set_memory_slots(struct vm *vm)
+{
+	unsigned int i;
+
+	for (i = 0; i < vm->nr_ram; i++) {
+		struct kvm_userspace_memory_region slot = {
+			.slot = i,
+			.guest_phys_addr = vm->ram[i].gpa,
+			.memory_size = vm->ram[i].bytes,
+			.userspace_addr = (u64)vm->ram[i].hva,
+		};
+
+		/* Drops what an earlier boot left: it reads as zeroes again. */
+		madvise(vm->ram[i].hva, vm->ram[i].bytes, MADV_DONTNEED);
+		if (ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &slot))
+			die("--memory %luM: KVM_SET_USER_MEMORY_REGION: %s",
+			    vm->opts->memory_bytes / MIB, strerror(errno));
+	}
+}
+
+void vm_power_on(struct vm *vm)
+{
+	__u64 identity_map = LAYOUT_IDENTITY_MAP;
+
+	vm->fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, 0);
+	if (vm->fd < 0)
+		die("/dev/kvm: KVM_CREATE_VM: %s", strerror(errno));
+	/* Pages that VMX without unrestricted guest needs; SVM ignores them. */
+	ioctl(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map);
+	ioctl(vm->fd, KVM_SET_TSS_ADDR, LAYOUT_TSS);
+	set_memory_slots(vm);
+	irq_power_on(vm);
+	vcpu_power_on(vm);
+	vm->boots++;
+	atomic_store(&vm->state, VM_RUNNING);
+}
+
+void vm_power_off(struct vm *vm)
+{
+	vcpu_power_off(vm);
+	close(vm->fd);
+	vm->fd = -1;
+}
+
+void vm_end(struct vm *vm, enum vm_state why)
+{
+	enum vm_state running = VM_RUNNING;
+
+	if (atomic_compare_exchange_strong(&vm->state, &running, why))
+		vm_signal_eventfd(vm->wake_fd);
+}
+
+/* The region that holds @gpa, or NULL. */
+static const struct ram_region *find_region(const struct vm *vm, u64 gpa)
+{
+	unsigned int i;
+
+	for (i = 0; i < vm->nr_ram; i++)
+		if (gpa - vm->ram[i].gpa < vm->ram[i].bytes)
+			return &vm->ram[i];
+	return NULL;
+}
+
+void *guest_ptr(const struct vm *vm, u64 gpa, u64 len)
+{
+	const struct ram_region *r = find_region(vm, gpa);
+
+	if (!r || len > r->bytes - (gpa - r->gpa))
+		return NULL;
+	return r->hva + (gpa - r->gpa);
+}
+
+/* The ring engine's way to guest memory: ring/user/vring_io.h. */
+int vring_io_lookup(void *mem, u64 gpa, u32 len, const void **ptr, u32 *contig)
+{
+	const struct ram_region *r = find_region(mem, gpa);
+	u64 rest;
+
+	if (!r)
+		return -EFAULT;
+	rest = r->bytes - (gpa - r->gpa);
+	*ptr = r->hva + (gpa - r->gpa);
+	*contig = len < rest ? len : rest;
+	return 0;
+}
+
+int vm_eventfd(void)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	if (fd < 0)
+		die("eventfd: %s", strerror(errno));
+	return fd;
+}
+
+bool vm_drain_eventfd(int fd)
+{
+	u64 n;
+
+	return read(fd, &n, sizeof(n)) == sizeof(n);
+}
+
+void vm_signal_eventfd(int fd)
+{
+	u64 one = 1;
+
+	/* EAGAIN: 2^64 - 2 signals wait already, one more says nothing. */
+	if (write(fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+		warn("eventfd: %s", strerror(errno));
+}

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The VMM's core: the machine, and the prototypes of the files that make it up.
+ *
+ * Threads. The main thread sets everything up, then sits in loop_run(). Each
+ * vCPU has a thread. Each device with datapath=user has an I/O thread while its
+ * driver runs it.
+ *
+ * Locking. vm->lock guards all device state: registers, config space, the bus
+ * tables, the GSI table. A vCPU thread takes it around each exit that a device
+ * handles, the main thread around each event that concerns a device. I/O threads
+ * never take it, so a holder may wait for one to end. No request passes through
+ * it: a kick goes from KVM to an eventfd, a call from an eventfd to KVM.
+ *
+ * Lifetimes. Devices, their eventfds and guest RAM live as long as the process.
+ * The KVM VM and its vCPUs live for one boot: vm_power_on() to vm_power_off().
+ * A guest's reset makes new ones, so no list of state to put back can be
+ * incomplete.
+ *
+ * Errors. Until the first vCPU runs, die(). From then on nothing that the guest
+ * does ends the process, save by vm_end().
+ */
+#ifndef VMM_H
+#define VMM_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <linux/kvm.h>
+
+typedef uint8_t u8;
+typedef uint16_t u16;
+typedef uint32_t u32;
+typedef uint64_t u64;
+
+#define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
+#define container_of(p, type, member) \
+	((type *)((char *)(p) - offsetof(type, member)))
+#define KIB			1024UL
+#define MIB			(1024 * KIB)
+#define GIB			(1024 * MIB)
+#define PAGE_BYTES		4096UL
+
+/* Threads do little on their stacks; glibc's default of 8 MiB would be mapped. */
+#define THREAD_STACK_BYTES	(64 * KIB)
+
+struct opts;
+struct vm;
+
+/* ---- log.c: any thread ------------------------------------------------- */
+
+/* One line on stderr, "vkick: " before it; then exit status 1, or 2. */
+void die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
+void die_usage(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
+void warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* ---- bus.c: all under vm->lock ----------------------------------------- */
+
+/**
+ * struct bus_ops - what answers accesses to a range
+ * @read: @off from the range's start, @len 1, 2, 4 or 8
+ * @write: the same; may move or remove any range, its own too
+ */
+struct bus_ops {
+	u64 (*read)(void *dev, u64 off, unsigned int len);
+	void (*write)(void *dev, u64 off, unsigned int len, u64 val);
+};
+
+struct bus_range {
+	u64 base;
+	u64 len;
+	const struct bus_ops *ops;
+	void *dev;
+};
+
+#define BUS_MAX_RANGES	128
+
+struct bus {
+	unsigned int nr;
+	struct bus_range *range[BUS_MAX_RANGES];	/* sorted, disjoint */
+};
+
+/* Return: 0, -EBUSY if it would overlap another, -EINVAL, -ENOSPC. */
+int bus_add(struct bus *bus, struct bus_range *r);
+void bus_remove(struct bus *bus, struct bus_range *r);
+/* Nobody there: all ones, and writes vanish. */
+u64 bus_read(struct bus *bus, u64 addr, unsigned int len);
+void bus_write(struct bus *bus, u64 addr, unsigned int len, u64 val);
+
+/* ---- loop.c: main thread ------------------------------------------------ */
+
+/**
+ * struct loop_source - an fd that the main thread waits for
+ * @ready: called when it is readable or hung up; may remove the source
+ */
+struct loop_source {
+	int fd;
+	void (*ready)(struct loop_source *src);
+};
+
+void loop_init(struct vm *vm);
+void loop_add(struct loop_source *src);
+void loop_remove(struct loop_source *src);
+/* Return: when vm_end() has been called. */
+void loop_run(struct vm *vm);
+
+/* ---- irq.c: under vm->lock, or before the vCPUs run --------------------- */
+
+#define IRQ_MAX_MSI	256
+
+struct irq_table {
+	unsigned int nr_msi;
+	/* What KVM has of each MSI; valid once set. */
+	bool msi_set[IRQ_MAX_MSI];
+	struct kvm_irq_routing_msi msi[IRQ_MAX_MSI];
+};
+
+/* A GSI for one MSI message, for the life of the process; die() if all are gone. */
+u32 irq_alloc_msi(struct vm *vm);
+void irq_power_on(struct vm *vm);
+/* Return: 0 or -errno. A live irqfd of that GSI follows to the new message. */
+int irq_set_msi(struct vm *vm, u32 gsi, u64 addr, u32 data);
+/* The route must stand. Return: 0 or -errno. */
+int irq_attach(struct vm *vm, u32 gsi, int fd);
+void irq_detach(struct vm *vm, u32 gsi, int fd);
+/* A pin of the I/O APIC. */
+void irq_set_line(struct vm *vm, u32 gsi, bool level);
+
+/* ---- ioeventfd.c: under vm->lock ---------------------------------------- */
+
+/* One guest address, of which any write signals @fd, with no exit to us. */
+struct doorbell {
+	int fd;
+	bool pio;
+	bool armed;
+	u64 addr;
+};
+
+/* Return: 0 or -errno; not armed means that the write comes to the bus. */
+int doorbell_arm(struct vm *vm, struct doorbell *d, u64 addr);
+void doorbell_disarm(struct vm *vm, struct doorbell *d);
+
+/* ---- vm.c --------------------------------------------------------------- */
+
+struct ram_region {
+	u64 gpa;
+	u64 bytes;
+	u8 *hva;
+};
+
+enum vm_state {
+	VM_RUNNING,
+	VM_POWERED_OFF,		/* the guest's wish */
+	VM_RESET,		/* the guest's wish, or a triple fault */
+	VM_QUIT,		/* ours: control socket, escape, signal */
+	VM_FAILED,		/* KVM cannot go on */
+};
+
+struct vcpu;
+
+struct vm {
+	const struct opts *opts;
+	int kvm_fd;
+	int fd;				/* the KVM VM of this boot */
+	u32 boots;
+	u64 start_ns;			/* CLOCK_MONOTONIC, of the process */
+
+	struct ram_region ram[2];	/* below 3 GiB, above 4 GiB */
+	unsigned int nr_ram;
+
+	pthread_mutex_t lock;		/* see the head of this file */
+	struct bus mmio;
+	struct bus pio;
+	struct irq_table irq;
+
+	size_t run_bytes;		/* of struct kvm_run's mapping */
+	struct kvm_cpuid2 *cpuid;	/* KVM's, adapted for each vCPU */
+	struct vcpu *vcpus;		/* opts->cpus of them */
+
+	_Atomic enum vm_state state;
+	int wake_fd;			/* eventfd: state has changed */
+};
+
+/* /dev/kvm, RAM, the process's part of the machine. die()s. */
+void vm_init(struct vm *vm, const struct opts *opts);
+/* A fresh KVM VM around the same RAM, with empty memory. die()s. */
+void vm_power_on(struct vm *vm);
+void vm_power_off(struct vm *vm);
+/* Ends this boot; the first caller's word counts. Any thread, any context. */
+void vm_end(struct vm *vm, enum vm_state why);
+/* Return: the host's pointer to all of [gpa, gpa + len), or NULL. Any thread. */
+void *guest_ptr(const struct vm *vm, u64 gpa, u64 len);
+/* An eventfd, nonblocking, closed on exec. die()s. */
+int vm_eventfd(void);
+/* Takes back what was signalled. Return: true if it was. */
+bool vm_drain_eventfd(int fd);
+void vm_signal_eventfd(int fd);
+
+/* ---- vcpu.c, cpuid.c ---------------------------------------------------- */
+
+/* Why KVM_RUN came back. Written by the vCPU's thread, read by anyone. */
+enum vcpu_exit {
+	EXIT_IO, EXIT_MMIO, EXIT_HLT, EXIT_INTR, EXIT_SHUTDOWN, EXIT_OTHER,
+	NR_VCPU_EXITS
+};
+
+extern const char *const vcpu_exit_names[NR_VCPU_EXITS];
+
+struct vcpu {
+	struct vm *vm;
+	u32 id;
+	int fd;
+	struct kvm_run *run;
+	pthread_t thread;
+	_Atomic u64 exits[NR_VCPU_EXITS];	/* over all boots */
+};
+
+void vcpu_power_on(struct vm *vm);
+/* The guest's first instruction: RIP and RSI of the first vCPU. */
+void vcpu_set_entry(struct vm *vm, u64 rip, u64 rsi);
+void vcpu_start_all(struct vm *vm);
+/* Return: with all threads ended. */
+void vcpu_stop_all(struct vm *vm);
+void vcpu_power_off(struct vm *vm);
+
+struct kvm_cpuid2 *cpuid_get(int kvm_fd);
+void cpuid_set(const struct vcpu *vcpu);
+
+/* ---- boot/, acpi/, power.c, serial.c ------------------------------------- */
+
+/* Opens and checks; die()s naming the option. */
+void boot_open(struct vm *vm);
+/* Kernel, initrd, zero page into RAM; the first vCPU's entry. */
+void boot_load(struct vm *vm);
+/* Page tables and GDT, and the first vCPU's registers, for a 64-bit entry. */
+void boot_set_long_mode(struct vm *vm, struct kvm_sregs *sregs);
+void acpi_build(struct vm *vm);
+void power_init(struct vm *vm);
+void serial_init(struct vm *vm);
+void serial_reset(void);
+
+/* ---- stats.c, ctl.c, ctl_client.c: main thread --------------------------- */
+
+void ctl_init(struct vm *vm);
+int ctl_client(const char *path, const char *cmd);
+
+#endif
