@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -123,7 +124,7 @@ long proc_number(const char *file)
 }
 
 /* Processes and threads come and go meanwhile: what cannot be opened is gone. */
-static int count_tasks(const char *dir, const char *comm)
+static int count_tasks(const char *dir, const char *prefix)
 {
 	struct dirent *e;
 	DIR *d = opendir(dir);
@@ -141,16 +142,16 @@ static int count_tasks(const char *dir, const char *comm)
 		f = fopen(path, "r");
 		if (!f)
 			continue;
-		if (fgets(name, sizeof(name), f))
-			name[strcspn(name, "\n")] = 0;
+		if (!fgets(name, sizeof(name), f))
+			name[0] = 0;
 		fclose(f);
-		n += !strcmp(name, comm);
+		n += !strncmp(name, prefix, strlen(prefix));
 	}
 	closedir(d);
 	return n;
 }
 
-int proc_threads_named(const char *comm)
+int proc_threads_named(const char *prefix)
 {
 	struct dirent *e;
 	DIR *d = opendir("/proc");
@@ -163,10 +164,30 @@ int proc_threads_named(const char *comm)
 		if (e->d_name[0] < '0' || e->d_name[0] > '9')
 			continue;
 		snprintf(path, sizeof(path), "/proc/%s/task", e->d_name);
-		n += count_tasks(path, comm);
+		n += count_tasks(path, prefix);
 	}
 	closedir(d);
 	return n;
+}
+
+int in_child(int (*fn)(void *arg), void *arg)
+{
+	int pipefd[2], ret = 0, status;
+	pid_t pid;
+
+	CHECK(!pipe(pipefd), "pipe");
+	pid = fork();
+	CHECK(pid >= 0, "fork");
+	if (!pid) {
+		ret = fn(arg);
+		_exit(write(pipefd[1], &ret, sizeof(ret)) != sizeof(ret));
+	}
+	close(pipefd[1]);
+	CHECK(read(pipefd[0], &ret, sizeof(ret)) == sizeof(ret),
+	      "the child died");
+	close(pipefd[0]);
+	CHECK(waitpid(pid, &status, 0) == pid && !status, "status 0x%x", status);
+	return ret;
 }
 
 u64 prng(u64 *state)

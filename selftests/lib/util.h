@@ -68,8 +68,11 @@ bool ev_wait(int fd, int ms);
 int proc_count(const char *dir);
 /* The first number in a file. */
 long proc_number(const char *file);
-/* Threads anywhere on this machine whose name is @comm. */
-int proc_threads_named(const char *comm);
+/* Threads anywhere on this machine whose name starts with @prefix. */
+int proc_threads_named(const char *prefix);
+
+/* Runs @fn in a child process; returns what it returned. */
+int in_child(int (*fn)(void *arg), void *arg);
 
 /* xorshift64: the same sequence for the same seed, on any machine. */
 u64 prng(u64 *state);
