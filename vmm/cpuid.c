@@ -15,6 +15,8 @@
 #include "vmm.h"
 
 #define CPUID_MAX_ENTRIES	256U
+#define LEAF_TOPOLOGY		0xb
+#define TOPOLOGY_LEVELS		2
 
 #define LEAF1_ECX_TSC_DEADLINE	(1U << 24)
 #define LEAF1_ECX_HYPERVISOR	(1U << 31)
@@ -25,27 +27,44 @@ static size_t cpuid_bytes(u32 n)
 	return sizeof(struct kvm_cpuid2) + n * sizeof(struct kvm_cpuid_entry2);
 }
 
+/*
+ * Two subleaves for the topology. KVM offers one, or as many as the host has,
+ * which need not be as many as we want to tell of.
+ */
+static void make_topology_room(struct kvm_cpuid2 *cpuid)
+{
+	u32 from, to = 0, level;
+
+	for (from = 0; from < cpuid->nent; from++)
+		if (cpuid->entries[from].function != LEAF_TOPOLOGY)
+			cpuid->entries[to++] = cpuid->entries[from];
+	for (level = 0; level < TOPOLOGY_LEVELS; level++)
+		cpuid->entries[to++] = (struct kvm_cpuid_entry2) {
+			.function = LEAF_TOPOLOGY,
+			.index = level,
+			.flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX,
+		};
+	cpuid->nent = to;
+}
+
 struct kvm_cpuid2 *cpuid_get(int kvm_fd)
 {
-	struct kvm_cpuid2 *all = calloc(1, cpuid_bytes(CPUID_MAX_ENTRIES));
-	struct kvm_cpuid2 *fit;
+	struct kvm_cpuid2 *cpuid = calloc(1, cpuid_bytes(CPUID_MAX_ENTRIES + TOPOLOGY_LEVELS));
 	u32 i;
 
-	if (!all)
+	if (!cpuid)
 		die("out of memory");
-	all->nent = CPUID_MAX_ENTRIES;
-	if (ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, all))
+	cpuid->nent = CPUID_MAX_ENTRIES;
+	if (ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid))
 		die("/dev/kvm: KVM_GET_SUPPORTED_CPUID: %s", strerror(errno));
-	fit = realloc(all, cpuid_bytes(all->nent));
-	if (fit)
-		all = fit;
+	make_topology_room(cpuid);
 
 	/* KVM implements it with its own APIC, but leaves the word to us. */
 	if (ioctl(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0)
-		for (i = 0; i < all->nent; i++)
-			if (all->entries[i].function == 1)
-				all->entries[i].ecx |= LEAF1_ECX_TSC_DEADLINE;
-	return all;
+		for (i = 0; i < cpuid->nent; i++)
+			if (cpuid->entries[i].function == 1)
+				cpuid->entries[i].ecx |= LEAF1_ECX_TSC_DEADLINE;
+	return cpuid;
 }
 
 /* Bits of an APIC ID that number a core. */
@@ -58,21 +77,15 @@ static u32 core_bits(u32 cpus)
 	return bits;
 }
 
-/* Leaves 0xb and 0x1f: level 0 is the thread, level 1 the core. */
+/* Level 0 is the thread, level 1 the core; EAX has the bits to drop for the next. */
 static void set_topology(struct kvm_cpuid_entry2 *e, u32 id, u32 cpus)
 {
-	e->eax = 0;
-	e->ebx = 0;
-	e->ecx = e->index;
+	bool is_core = e->index == 1;
+
+	e->eax = is_core ? core_bits(cpus) : 0;
+	e->ebx = is_core ? cpus : 1;
+	e->ecx = e->index | (e->index + 1) << 8;
 	e->edx = id;
-	if (e->index == 0) {
-		e->ebx = 1;
-		e->ecx |= 1 << 8;
-	} else if (e->index == 1) {
-		e->eax = core_bits(cpus);
-		e->ebx = cpus;
-		e->ecx |= 2 << 8;
-	}
 }
 
 static void adapt(struct kvm_cpuid_entry2 *e, u32 id, u32 cpus)
@@ -92,8 +105,7 @@ static void adapt(struct kvm_cpuid_entry2 *e, u32 id, u32 cpus)
 			e->eax = (e->eax & 0x3fff) | (cores - 1) << 26;
 		}
 		break;
-	case 0xb:
-	case 0x1f:
+	case LEAF_TOPOLOGY:
 		set_topology(e, id, cpus);
 		break;
 	case 0x80000008:	/* AMD: ECX has the number of cores */

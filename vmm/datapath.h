@@ -91,6 +91,7 @@ const struct datapath_ops *datapath_find(const char *name);
  *	signalled. Returns true to be called again, after the others had their turn.
  */
 struct iothread {
+	const char *name;	/* of the thread, at most 15 characters */
 	pthread_t thread;
 	int epoll_fd;
 	int stop_fd;
@@ -102,7 +103,7 @@ struct iothread {
 
 /* Set-up; die()s. */
 void iothread_init(struct iothread *io);
-/* @nr, @fd, @ready and @ctx are set. Return: 0 or -errno. */
+/* All that does not come from iothread_init() is set. Return: 0 or -errno. */
 int iothread_start(struct iothread *io);
 /* Return: when the thread is no more. */
 void iothread_stop(struct iothread *io);

@@ -162,6 +162,7 @@ static int user_start(struct datapath *dp)
 	unsigned int i;
 	int err;
 
+	u->io.name = dev->name;
 	u->io.nr = dev->class->nr_queues;
 	u->io.ready = user_ready;
 	u->io.ctx = u;

@@ -29,6 +29,7 @@ static void *run(void *arg)
 	struct epoll_event ev[IOTHREAD_MAX_FDS + 1];
 	u32 again = (1U << io->nr) - 1;		/* by fd: starts as kicked */
 
+	pthread_setname_np(pthread_self(), io->name);
 	for (;;) {
 		u32 signalled = 0, i;
 		int n;
@@ -42,15 +43,12 @@ static void *run(void *arg)
 		for (i = 0; i < io->nr; i++) {
 			bool kicked = signalled & 1U << i && vm_drain_eventfd(io->fd[i]);
 
-			if (io->fd[i] < 0 || !(kicked || again & 1U << i))
+			if (!kicked && !(again & 1U << i))
 				continue;
 			again &= ~(1U << i);
-			if (io->ready(io->ctx, i, kicked))
+			if (io->fd[i] >= 0 && io->ready(io->ctx, i, kicked))
 				again |= 1U << i;
 		}
-		for (i = 0; i < io->nr; i++)
-			if (io->fd[i] < 0)
-				again &= ~(1U << i);
 	}
 }
 

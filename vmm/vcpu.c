@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -210,7 +211,10 @@ static void *vcpu_thread(void *arg)
 {
 	struct vcpu *vcpu = arg;
 	struct vm *vm = vcpu->vm;
+	char name[16];
 
+	snprintf(name, sizeof(name), "vkick-vcpu%u", vcpu->id);
+	pthread_setname_np(pthread_self(), name);
 	while (atomic_load_explicit(&vm->state, memory_order_relaxed) == VM_RUNNING) {
 		if (!ioctl(vcpu->fd, KVM_RUN, 0)) {
 			handle_exit(vcpu);
