@@ -1,0 +1,137 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0
+# What the boot tests share: TAP, and a guest that is run, watched and, if the lab's own fault struck, run again.
+#
+# in: VKICK (the VMM), VKICK_KO (the module), GUEST_KERNEL, GUEST_INITRD (see lab/guest-initrd); root and a working
+# /dev/kvm. out: functions; sourcing it checks these.
+#
+# Nothing here sleeps: the guest's console is read as it comes, with a deadline for the next line.
+
+# A guest that says nothing for so long hangs. The slowest that our scripts are silent for is a few seconds.
+SILENCE_SECONDS=${SILENCE_SECONDS:-20}
+
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+
+for variable in VKICK VKICK_KO GUEST_KERNEL GUEST_INITRD; do
+	[ -n "${!variable:-}" ] || { echo "Bail out! $variable is not set"; exit 1; }
+done
+
+# run_tests FUNCTION...: each is a test; its lines that start with # are shown, and "SKIP reason" makes it a skip.
+run_tests()
+{
+	local test n=0 failed=0 skip
+	echo "TAP version 13"
+	echo "1..$#"
+	for test; do
+		n=$((n + 1))
+		rm -f "$tmp/skip"
+		if "$test"; then
+			skip=$(cat "$tmp/skip" 2>/dev/null)
+			echo "ok $n $test${skip:+ # SKIP $skip}"
+		else
+			failed=1
+			echo "not ok $n $test"
+			show_run
+		fi
+	done
+	exit $failed
+}
+
+skip() { echo "$*" >"$tmp/skip"; }
+
+say() { echo "# $*"; }
+
+# What the last guest left, for a test that failed.
+show_run()
+{
+	[ ! -s "$tmp/err" ] || sed 's/^/# stderr: /' "$tmp/err"
+	[ ! -s "$tmp/console" ] || tail -n 15 "$tmp/console" | tr -d '\r' | sed 's/^/# console: /'
+}
+
+# need_module: the module is loaded, or the test fails.
+need_module()
+{
+	[ -e /dev/vkick-rng ] || insmod "$VKICK_KO" || { say "insmod $VKICK_KO failed"; return 1; }
+}
+
+# watch FD: copies lines to $tmp/console. Return: 1 if none came for SILENCE_SECONDS.
+watch()
+{
+	local line got
+	: >"$tmp/console"
+	while :; do
+		IFS= read -r -t "$SILENCE_SECONDS" -u "$1" line
+		got=$?
+		[ $got -le 128 ] || return 1
+		[ $got = 0 ] || return 0
+		printf '%s\n' "$line" >>"$tmp/console"
+	done
+}
+
+# guest 'CMDLINE' ARG...: runs a guest with these arguments of the VMM to its end.
+# out: $status, the VMM's; $tmp/console, $tmp/err, $tmp/stats. Return: 1 if it hung.
+# With 2 vCPUs a guest now and then hangs in an emulated lab, whatever the VMM: so twice more, and say so.
+guest()
+{
+	local cmdline=$1 try tries=1 fd pid
+	shift
+	case " $* " in *" -c 2 "*) tries=3 ;; esac
+	for try in $(seq $tries); do
+		rm -f "$tmp/stats"
+		exec {fd}< <(exec "$VKICK" run -k "$GUEST_KERNEL" -i "${initrd:-$GUEST_INITRD}" -m 256M \
+			-p "console=ttyS0 quiet panic=-1 $cmdline" --stats "$tmp/stats" "$@" </dev/null 2>"$tmp/err")
+		pid=$!
+		if watch "$fd"; then
+			exec {fd}<&-
+			wait "$pid"
+			status=$?
+			[ "$try" = 1 ] || say "retries: $((try - 1))"
+			return 0
+		fi
+		kill -KILL "$pid"
+		exec {fd}<&-
+		say "no console output for $SILENCE_SECONDS s"
+	done
+	status=hang
+	return 1
+}
+
+# expect_status N
+expect_status() { [ "$status" = "$1" ] || { say "exit status $status, expected $1"; return 1; }; }
+
+# expect_console PATTERN [COUNT]: so many lines match (default: at least one).
+expect_console()
+{
+	local n
+	n=$(grep -cE "$1" "$tmp/console")
+	[ "$n" = "${2:-$n}" ] && [ "$n" -gt 0 ] && return
+	say "$n lines of the console match: $1"
+	return 1
+}
+
+# stat KEY: the first integer of that name in the statistics.
+stat() { grep -oE "\"$1\":[0-9]+" "$tmp/stats" | head -n 1 | grep -oE '[0-9]+$'; }
+
+# expect_stat KEY OP N: such as expect_stat exits_notify -eq 0
+expect_stat()
+{
+	local value
+	value=$(stat "$1")
+	[ -n "$value" ] && [ "$value" "$2" "$3" ] && return
+	say "$1 is ${value:-missing}, expected $2 $3"
+	return 1
+}
+
+# add_guest_script NAME: puts stdin into the guest as the script that vkick.run=NAME runs. Sets $initrd.
+# Linux unpacks one archive after the other.
+add_guest_script()
+{
+	local dir=$tmp/add
+	mkdir -p "$dir/guest"
+	cat >"$dir/guest/$1"
+	chmod 755 "$dir/guest/$1"
+	initrd=$tmp/initrd
+	cp "$GUEST_INITRD" "$initrd"
+	(cd "$dir" && find guest | cpio --quiet -o -H newc -R 0:0) >>"$initrd"
+}

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * VKICK_GET_STATS: each counter counts what the header says, exactly.
+ *
+ * in:  /dev/vkick-null, /dev/vkick-rng, no guest
+ * out: counters compared with what driver and eventfds saw
+ */
+#include "kselftest_harness.h"
+
+#include "lib/hammer.h"
+#include "lib/rig.h"
+
+FIXTURE(stats)
+{
+	struct rig r;
+	struct vq *q;
+};
+
+FIXTURE_VARIANT(stats)
+{
+	const char *class;
+	u64 features;
+};
+
+FIXTURE_VARIANT_ADD(stats, null_flags) { "null", 0 };
+FIXTURE_VARIANT_ADD(stats, null_event_idx) { "null", F_EVENT_IDX };
+FIXTURE_VARIANT_ADD(stats, rng_flags) { "rng", 0 };
+FIXTURE_VARIANT_ADD(stats, rng_event_idx) { "rng", F_EVENT_IDX };
+
+FIXTURE_SETUP(stats)
+{
+	struct rig_conf conf = {
+		.class = variant->class,
+		.features = variant->features,
+		.num = 1024,
+	};
+
+	rig_open(&self->r, &conf);
+	self->q = &self->r.q[0];
+}
+
+FIXTURE_TEARDOWN(stats)
+{
+	rig_close(&self->r);
+}
+
+static struct vkick_stats get(FIXTURE_DATA(stats) *self)
+{
+	return vdev_get_stats(self->r.fd, 0);
+}
+
+static u64 hist_sum(const struct vkick_stats *s)
+{
+	u64 sum = 0;
+	int i;
+
+	for (i = 0; i < VKICK_HIST_BUCKETS; i++)
+		sum += s->kick_to_used_ns[i];
+	return sum;
+}
+
+TEST_F(stats, fresh_device_has_zeroes)
+{
+	struct vkick_stats zero, s = get(self);
+
+	memset(&zero, 0, sizeof(zero));
+	zero.size = sizeof(zero);
+	EXPECT_EQ(0, memcmp(&zero, &s, sizeof(s)));
+}
+
+TEST_F(stats, running_follows_start_and_stop)
+{
+	EXPECT_EQ(0, get(self).running);
+	rig_start(&self->r);
+	EXPECT_EQ(1, get(self).running);
+	rig_stop(&self->r);
+	EXPECT_EQ(0, get(self).running);
+	EXPECT_EQ(0, get(self).error);
+}
+
+TEST_F(stats, one_request_at_a_time)
+{
+	struct vkick_stats s;
+	u64 rng = !strcmp(variant->class, "rng");
+	u64 calls = 0;
+	int i;
+
+	rig_start(&self->r);
+	for (i = 0; i < 100; i++) {
+		ASSERT_LE(0, drv_add1(&self->q->drv, GMEM_HIGH, 10 + i, true));
+		drv_publish(&self->q->drv);
+		drv_enable_call(&self->q->drv);
+		ev_signal(self->q->kick);
+		ASSERT_TRUE(ev_wait(self->q->call, DEADLINE_MS));
+		calls += ev_take(self->q->call);
+		ASSERT_LE(0, drv_get(&self->q->drv, NULL));
+	}
+	rig_stop(&self->r);
+	s = get(self);
+	EXPECT_EQ(100, s.requests);
+	EXPECT_EQ(100, s.kicks);
+	EXPECT_EQ(100, s.calls);
+	EXPECT_EQ(100, calls);
+	EXPECT_EQ(0, s.calls_suppressed);
+	EXPECT_EQ(rng * (100 * 10 + 99 * 100 / 2), s.bytes_in);
+	EXPECT_EQ(0, s.bytes_out);
+	EXPECT_EQ(0, s.budget_exhausted);
+	/* The start is a pass without a kick, at most; a recheck is none. */
+	EXPECT_LE(100 - s.rechecks, s.passes);
+	EXPECT_GE(101, s.passes);
+	EXPECT_LT(0, hist_sum(&s));
+	EXPECT_GE(s.passes, hist_sum(&s));
+}
+
+/* More than a pass may do: it is cut, and the rest is served all the same. */
+TEST_F(stats, budget_bounds_a_pass)
+{
+	struct drv *d = &self->q->drv;
+	struct vkick_stats s;
+	int i;
+
+	for (i = 0; i < 1024; i++)
+		ASSERT_LE(0, drv_add1(d, GMEM_HIGH, 16, true));
+	drv_publish(d);
+	rig_start(&self->r);
+	for (i = 0; i < 1024; i++)
+		ASSERT_LE(0, rig_complete(self->q, NULL));
+	rig_stop(&self->r);
+	s = get(self);
+	EXPECT_EQ(1024, s.requests);
+	EXPECT_LT(0, s.budget_exhausted);
+	EXPECT_LT(s.budget_exhausted, s.passes);
+	EXPECT_EQ(0, s.kicks);
+}
+
+TEST_F_TIMEOUT(stats, sums_hold_under_load, 60)
+{
+	struct hammer h = { 0 };
+	struct vkick_stats s, last = { 0 };
+	int i;
+
+	rig_start(&self->r);
+	hammer_start(&h, self->q, 64, 32);
+	for (i = 0; i < 100; i++) {
+		hammer_wait(&h, 50);
+		s = get(self);
+		/* No counter ever goes back. */
+		EXPECT_LE(last.kicks, s.kicks);
+		EXPECT_LE(last.passes, s.passes);
+		EXPECT_LE(last.requests + 50, s.requests + 64);
+		EXPECT_LE(last.calls, s.calls);
+		last = s;
+	}
+	hammer_stop(&h);
+	hammer_drain(&h);
+	rig_stop(&self->r);
+	h.calls_taken += ev_take(self->q->call);
+
+	s = get(self);
+	EXPECT_EQ(self->q->drv.got, s.requests);
+	EXPECT_EQ(h.calls_taken, s.calls);
+	EXPECT_EQ(ev_take(self->q->kick), s.kicks);
+	EXPECT_EQ(strcmp(variant->class, "rng") ? 0 : 32 * s.requests, s.bytes_in);
+	EXPECT_GE(s.passes, hist_sum(&s));
+	EXPECT_EQ((u16)s.requests, vdev_get_base(self->r.fd, 0));
+}
+
+TEST_F(stats, counters_survive_stops)
+{
+	struct vkick_stats before, after;
+
+	rig_start(&self->r);
+	rig_ping(self->q);
+	rig_stop(&self->r);
+	before = get(self);
+	rig_start(&self->r);
+	rig_ping(self->q);
+	rig_stop(&self->r);
+	after = get(self);
+	EXPECT_EQ(1, before.requests);
+	EXPECT_EQ(2, after.requests);
+	EXPECT_LT(before.kicks, after.kicks);
+}
+
+TEST_F(stats, error_goes_with_the_next_start)
+{
+	rig_start(&self->r);
+	drv_set_avail_idx(&self->q->drv, 0x7777);
+	ev_signal(self->q->kick);
+	ASSERT_EQ(EINVAL, rig_wait_broken(&self->r, self->q));
+	drv_set_avail_idx(&self->q->drv, 0);
+	vdev_start(self->r.fd, 0);
+	EXPECT_EQ(0, get(self).error);
+	EXPECT_EQ(1, get(self).running);
+}
+
+TEST(queues_count_apart)
+{
+	struct rig_conf conf = { .class = "null" };
+	struct rig r;
+	int i;
+
+	rig_open(&r, &conf);
+	rig_start(&r);
+	for (i = 0; i < 3; i++)
+		rig_ping(&r.q[0]);
+	for (i = 0; i < 5; i++)
+		rig_ping(&r.q[1]);
+	EXPECT_EQ(3, vdev_get_stats(r.fd, 0).requests);
+	EXPECT_EQ(5, vdev_get_stats(r.fd, 1).requests);
+	EXPECT_EQ(1, vdev_get_stats(r.fd, 1).index);
+}
+
+TEST_HARNESS_MAIN
