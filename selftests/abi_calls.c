@@ -234,9 +234,10 @@ TEST(unknown_ioctl_is_enotty)
 	size_t i;
 
 	vdev_set_owner(fd);
-	for (i = 0; i < sizeof(cmds) / sizeof(cmds[0]); i++)
+	for (i = 0; i < sizeof(cmds) / sizeof(cmds[0]); i++) {
 		EXPECT_EQ(-ENOTTY, __vdev_ioctl(fd, cmds[i], arg))
 			TH_LOG("0x%lx", cmds[i]);
+	}
 }
 
 TEST(device_cannot_be_read_written_or_mapped)

@@ -90,9 +90,10 @@ TEST_F(sized, size_without_the_needed_fields_is_einval)
 {
 	u32 size;
 
-	for (size = 0; size < variant->least; size++)
+	for (size = 0; size < variant->least; size++) {
 		EXPECT_EQ(-EINVAL, call(self, variant, make(self, size)))
 			TH_LOG("size %u", size);
+	}
 }
 
 /* An older client's struct: nothing past it is read or written. */
@@ -114,9 +115,10 @@ TEST_F(sized, longer_struct_with_zero_tail_is_taken)
 {
 	u32 size;
 
-	for (size = variant->full + 1; size <= GMEM_PAGE; size += 97)
+	for (size = variant->full + 1; size <= GMEM_PAGE; size += 97) {
 		EXPECT_EQ(0, call(self, variant, make(self, size)))
 			TH_LOG("size %u", size);
+	}
 	EXPECT_EQ(0, call(self, variant, make(self, GMEM_PAGE)));
 }
 

@@ -31,15 +31,17 @@ TEST_F(vring, num_is_a_power_of_two_up_to_32768)
 {
 	u32 num;
 
-	for (num = 1; num <= 32768; num *= 2)
+	for (num = 1; num <= 32768; num *= 2) {
 		EXPECT_EQ(0, __vdev_set_num(self->r.fd, 0, num));
+	}
 	EXPECT_EQ(-EINVAL, __vdev_set_num(self->r.fd, 0, 0));
 	for (num = 4; num <= 32768; num *= 2) {
 		EXPECT_EQ(-EINVAL, __vdev_set_num(self->r.fd, 0, num - 1));
 		EXPECT_EQ(-EINVAL, __vdev_set_num(self->r.fd, 0, num + 1));
 	}
-	for (num = 65536; num; num *= 2)
+	for (num = 65536; num; num *= 2) {
 		EXPECT_EQ(-EINVAL, __vdev_set_num(self->r.fd, 0, num));
+	}
 	EXPECT_EQ(-EINVAL, __vdev_set_num(self->r.fd, 0, ~0U));
 }
 

@@ -174,8 +174,9 @@ TEST(broken_queue_without_err_eventfd_is_seen_in_the_stats)
 	rig_start(&r);
 	drv_set_avail_idx(&r.q[0].drv, 0x7777);
 	ev_signal(r.q[0].kick);
-	while (!vdev_get_stats(r.fd, 0).error)
+	while (!vdev_get_stats(r.fd, 0).error) {
 		ASSERT_FALSE(deadline_passed(&end));
+	}
 	EXPECT_EQ(EINVAL, vdev_get_stats(r.fd, 0).error);
 	EXPECT_EQ(0, ev_take(r.q[0].err));
 	rig_ping(&r.q[1]);

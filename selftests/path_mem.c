@@ -353,12 +353,14 @@ static void kill_stuck_owner(struct __test_metadata *_metadata, bool uffd_first)
 
 	ASSERT_EQ(0, kill(pid, SIGKILL));
 	end = deadline_in(1000);
-	while (waitpid(pid, NULL, WNOHANG) != pid)
+	while (waitpid(pid, NULL, WNOHANG) != pid) {
 		ASSERT_FALSE(deadline_passed(&end))
 			TH_LOG("the owner does not die");
-	while (proc_threads_named("vkick-rng") != threads)
+	}
+	while (proc_threads_named("vkick-rng") != threads) {
 		ASSERT_FALSE(deadline_passed(&end))
 			TH_LOG("the worker does not die");
+	}
 }
 
 TEST(owner_killed_in_a_fault_that_nobody_handles_device_opened_first)

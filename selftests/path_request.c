@@ -127,8 +127,9 @@ TEST_F_TIMEOUT(request, every_queue_size_across_the_index_wrap, 120)
 		reopen(self, variant, num, 1, 65536 - num);
 		d = &self->q->drv;
 		for (round = 0; round < 2; round++) {
-			for (i = 0; i < num; i++)
+			for (i = 0; i < num; i++) {
 				ASSERT_LE(0, drv_add1(d, GMEM_HIGH, 1 + i % 7, true));
+			}
 			ASSERT_EQ(-ENOSPC, drv_add1(d, GMEM_HIGH, 1, true));
 			drv_kick(d, self->q->kick);
 			for (n = 0; n < num; n++) {
@@ -254,8 +255,9 @@ TEST_F(request, both_queues_of_a_device_are_served)
 	for (n = 0; n < 100; n++)
 		for (i = 0; i < self->r.nvqs; i++)
 			rig_ping(&self->r.q[i]);
-	for (i = 0; i < self->r.nvqs; i++)
+	for (i = 0; i < self->r.nvqs; i++) {
 		EXPECT_EQ(100, vdev_get_stats(self->r.fd, i).requests);
+	}
 }
 
 TEST_HARNESS_MAIN

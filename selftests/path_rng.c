@@ -130,8 +130,9 @@ TEST_F(rng, data_does_not_repeat_within_a_request)
 	ASSERT_EQ(65536, rig_round_trip(self->q, &s, 1));
 	gmem_read(&self->r.mem, all, GMEM_HIGH, 65536);
 	for (i = 0; i < 65536; i += 64)
-		for (j = 0; j < i; j += 64)
+		for (j = 0; j < i; j += 64) {
 			ASSERT_NE(0, memcmp(all + i, all + j, 64));
+		}
 }
 
 TEST_F(rng, at_most_64_kib_of_a_larger_request)

@@ -119,12 +119,14 @@ TEST_F(stats, budget_bounds_a_pass)
 	struct vkick_stats s;
 	int i;
 
-	for (i = 0; i < 1024; i++)
+	for (i = 0; i < 1024; i++) {
 		ASSERT_LE(0, drv_add1(d, GMEM_HIGH, 16, true));
+	}
 	drv_publish(d);
 	rig_start(&self->r);
-	for (i = 0; i < 1024; i++)
+	for (i = 0; i < 1024; i++) {
 		ASSERT_LE(0, rig_complete(self->q, NULL));
+	}
 	rig_stop(&self->r);
 	s = get(self);
 	EXPECT_EQ(1024, s.requests);

@@ -200,15 +200,17 @@ TEST_F(chain, driver_memory_is_only_read)
 	int i;
 
 	make_segs(s, 2, 3, 1);
-	for (i = 0; i < 8; i++)
+	for (i = 0; i < 8; i++) {
 		ASSERT_LE(0, drv_add(d, s, 5));
+	}
 	drv_publish(d);
 	desc = gmem_shoot(&self->mem, d->desc_gpa, 16 * d->num);
 	avail = gmem_shoot(&self->mem, d->avail_gpa, 6 + 2 * d->num);
 
 	ASSERT_EQ(0, vring_disable_notify(&self->dev.vr));
-	while (pop(self) == 1)
+	while (pop(self) == 1) {
 		ASSERT_EQ(0, vring_push(&self->dev.vr, self->c.head, 1));
+	}
 	ASSERT_LE(0, vring_flush(&self->dev.vr));
 	ASSERT_EQ(0, vring_enable_notify(&self->dev.vr));
 
@@ -230,12 +232,14 @@ TEST_F(chain, used_elements_carry_head_and_length)
 		ASSERT_LE(0, heads[i]);
 	}
 	drv_publish(d);
-	for (i = 0; i < 20; i++)
+	for (i = 0; i < 20; i++) {
 		ASSERT_EQ(1, pop(self));
+	}
 
 	/* In another order than they came in: 2.7.9 lets a device do so. */
-	for (i = 19; i >= 0; i--)
+	for (i = 19; i >= 0; i--) {
 		ASSERT_EQ(0, vring_push(&self->dev.vr, heads[i], 1000 + i));
+	}
 	EXPECT_EQ(-EAGAIN, drv_get(d, &len));
 	ASSERT_EQ(1, vring_flush(&self->dev.vr));
 	for (i = 19; i >= 0; i--) {
@@ -290,8 +294,9 @@ TEST_F(chain, save_gives_back_what_was_fetched_and_not_popped)
 	struct drv *d = &self->drv;
 	int i;
 
-	for (i = 0; i < 10; i++)
+	for (i = 0; i < 10; i++) {
 		ASSERT_LE(0, drv_add1(d, GMEM_HIGH, 100 + i, true));
+	}
 	drv_publish(d);
 	/* The engine reads heads ahead; three are popped. */
 	for (i = 0; i < 3; i++) {
@@ -311,8 +316,9 @@ TEST_F(chain, save_gives_back_what_was_fetched_and_not_popped)
 	}
 	ASSERT_EQ(0, pop(self));
 	ASSERT_LE(0, vring_flush(&self->dev.vr));
-	for (i = 0; i < 10; i++)
+	for (i = 0; i < 10; i++) {
 		ASSERT_LE(0, drv_get(d, NULL));
+	}
 	EXPECT_EQ(10, vring_save(&self->dev.vr));
 }
 
@@ -391,8 +397,9 @@ TEST_F(table, links_may_run_in_any_order)
 	offer_table(self, gpa, 16 * MAX_SEGS, 0);
 	ASSERT_EQ(1, vring_pop(&self->dev.vr, &self->c));
 	ASSERT_EQ(MAX_SEGS, self->c.nr_out);
-	for (i = 0; i < MAX_SEGS; i++)
+	for (i = 0; i < MAX_SEGS; i++) {
 		EXPECT_EQ(1 + i, self->segs[i].len);
+	}
 }
 
 TEST_F(table, may_be_longer_than_the_chain_in_it)

@@ -155,8 +155,9 @@ TEST_F(event, enable_sees_chains_read_ahead_but_not_popped)
 	struct vring_chain c = { .max_segs = 1, .segs = &seg };
 	int i;
 
-	for (i = 0; i < 4; i++)
+	for (i = 0; i < 4; i++) {
 		ASSERT_LE(0, drv_add1(&self->p.drv, GMEM_HIGH, 1, true));
+	}
 	drv_publish(&self->p.drv);
 	ASSERT_EQ(1, vring_pop(&self->p.dev.vr, &c));
 	EXPECT_EQ(1, vring_enable_notify(&self->p.dev.vr));
