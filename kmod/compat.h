@@ -21,6 +21,7 @@
 #include <linux/eventfd.h>
 #include <linux/kthread.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #ifdef HAVE_VHOST_TASK
@@ -107,6 +108,7 @@ static inline int vk_task_main(void *data)
 {
 	struct vk_task *task = data;
 
+	allow_kernel_signal(SIGKILL);	/* for vk_task_stop() */
 	kthread_use_mm(task->mm);
 	task->error = cgroup_attach_task_all(task->owner, current);
 	complete(&task->ready);
@@ -166,8 +168,13 @@ static inline int vk_task_start(struct vk_task *task)
 	return task->error;
 }
 
+/*
+ * The thread may wait for a page of the owner's that nobody will bring
+ * (userfaultfd). The signal ends that wait: user access fails with -EFAULT.
+ */
 static inline void vk_task_stop(struct vk_task *task)
 {
+	send_sig(SIGKILL, task->thread, 1);
 	kthread_stop(task->thread);
 	kfree(task);
 }
