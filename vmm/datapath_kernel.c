@@ -32,7 +32,7 @@ static struct kernel_datapath *to_kernel(struct datapath *dp)
 }
 
 /* Return: 0 or -errno. */
-static int call(int fd, unsigned long request, const void *arg)
+static int vhost(int fd, unsigned long request, const void *arg)
 {
 	return ioctl(fd, request, arg) < 0 ? -errno : 0;
 }
@@ -61,11 +61,11 @@ static struct datapath *kernel_open(struct virtio_dev *dev)
 	if (!k)
 		die("--%s: out of memory", class->name);
 	k->fd = open_node(class);
-	if (call(k->fd, VKICK_GET_INFO, &info) || info.abi_version != VKICK_ABI_VERSION ||
+	if (vhost(k->fd, VKICK_GET_INFO, &info) || info.abi_version != VKICK_ABI_VERSION ||
 	    info.device_id != class->device_id || info.nvqs < class->nr_queues)
 		die("--%s datapath=kernel: %s speaks another version: use the module of this release",
 		    class->name, class->node);
-	if (call(k->fd, VHOST_GET_FEATURES, &features) || call(k->fd, VHOST_SET_OWNER, NULL))
+	if (vhost(k->fd, VHOST_GET_FEATURES, &features) || vhost(k->fd, VHOST_SET_OWNER, NULL))
 		die("--%s datapath=kernel: %s: %s", class->name, class->node, strerror(errno));
 	k->dp = (struct datapath) {
 		.ops = &datapath_kernel,
@@ -93,7 +93,7 @@ static int set_mem_table(struct kernel_datapath *k)
 			.memory_size = vm->ram[i].bytes,
 			.userspace_addr = (u64)vm->ram[i].hva,
 		};
-	return call(k->fd, VHOST_SET_MEM_TABLE, &table);
+	return vhost(k->fd, VHOST_SET_MEM_TABLE, &table);
 }
 
 static int set_addr(struct kernel_datapath *k, unsigned int i)
@@ -109,14 +109,14 @@ static int set_addr(struct kernel_datapath *k, unsigned int i)
 
 	if (!addr.desc_user_addr || !addr.avail_user_addr || !addr.used_user_addr)
 		return -EFAULT;
-	return call(k->fd, VHOST_SET_VRING_ADDR, &addr);
+	return vhost(k->fd, VHOST_SET_VRING_ADDR, &addr);
 }
 
 static int set_fd(struct kernel_datapath *k, unsigned long request, unsigned int i, int fd)
 {
 	struct vhost_vring_file file = { .index = i, .fd = fd };
 
-	return call(k->fd, request, &file);
+	return vhost(k->fd, request, &file);
 }
 
 static int set_queue(struct kernel_datapath *k, unsigned int i)
@@ -126,9 +126,9 @@ static int set_queue(struct kernel_datapath *k, unsigned int i)
 	struct vhost_vring_state base = { .index = i, .num = r->last_avail };
 	int err;
 
-	err = call(k->fd, VHOST_SET_VRING_NUM, &num);
+	err = vhost(k->fd, VHOST_SET_VRING_NUM, &num);
 	if (!err)
-		err = call(k->fd, VHOST_SET_VRING_BASE, &base);
+		err = vhost(k->fd, VHOST_SET_VRING_BASE, &base);
 	if (!err)
 		err = set_addr(k, i);
 	if (!err)
@@ -144,7 +144,7 @@ static int set_running(struct kernel_datapath *k, unsigned int i, bool running)
 {
 	struct vkick_running arg = { .size = sizeof(arg), .index = i, .running = running };
 
-	return call(k->fd, VKICK_SET_RUNNING, &arg);
+	return vhost(k->fd, VKICK_SET_RUNNING, &arg);
 }
 
 static void kernel_stop(struct datapath *dp)
@@ -159,7 +159,7 @@ static void kernel_stop(struct datapath *dp)
 			continue;
 		/* Fails with a fatal signal pending alone: then close() does it. */
 		set_running(k, i, false);
-		if (!call(k->fd, VHOST_GET_VRING_BASE, &base))
+		if (!vhost(k->fd, VHOST_GET_VRING_BASE, &base))
 			dp->dev->ring[i].last_avail = base.num;
 	}
 }
@@ -171,7 +171,7 @@ static int kernel_start(struct datapath *dp)
 	unsigned int i;
 	int err;
 
-	err = call(k->fd, VHOST_SET_FEATURES, &features);
+	err = vhost(k->fd, VHOST_SET_FEATURES, &features);
 	if (!err)
 		err = set_mem_table(k);
 	for (i = 0; i < dp->dev->class->nr_queues && !err; i++)
@@ -190,7 +190,7 @@ static void kernel_stats(struct datapath *dp, unsigned int i, struct datapath_st
 	struct vkick_stats v = { .size = sizeof(v), .index = i };
 
 	/* EPERM at worst, and then all stays 0. */
-	call(to_kernel(dp)->fd, VKICK_GET_STATS, &v);
+	vhost(to_kernel(dp)->fd, VKICK_GET_STATS, &v);
 	*s = (struct datapath_stats) {
 		.kicks = v.kicks,
 		.requests = v.requests,

@@ -6,6 +6,7 @@
  *
  *	0000_0500	GDT, page tables, zero page, command line: read once, at boot
  *	000e_0000	ACPI tables
+ *	000f_f000	the BIOS: nine bytes at its reset vector, see power.c
  *	0010_0000	RAM, up to 3 GiB; the kernel lies where its header prefers
  *	c000_0000	window for memory BARs
  *	e800_0000	ECAM, bus 0
@@ -22,7 +23,9 @@
 #define LAYOUT_CMDLINE		0x20000UL
 #define LAYOUT_LOW_END		0x9fc00UL	/* where a PC's EBDA would be */
 #define LAYOUT_ACPI		0xe0000UL	/* a firmware's place for the RSDP */
-#define LAYOUT_ACPI_END		0x100000UL
+#define LAYOUT_ACPI_END		0xff000UL
+#define LAYOUT_BIOS		0xff000UL
+#define LAYOUT_BIOS_RESET	0xffff0UL	/* F000:FFF0 */
 #define LAYOUT_HIGH		0x100000UL
 
 #define LAYOUT_RAM_LOW_MAX	0xc0000000UL	/* 3 GiB, then the hole */

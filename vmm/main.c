@@ -21,6 +21,7 @@ static enum vm_state boot_once(struct vm *vm)
 	vm_power_on(vm);
 	boot_load(vm);
 	acpi_build(vm);
+	power_load_bios(vm);
 
 	vcpu_start_all(vm);		/* from here on, no die() */
 	loop_run(vm);

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * How a guest turns itself off or resets itself: ACPI's sleep control and reset
- * registers, and the keyboard controller's reset line for those that use it.
+ * registers, the keyboard controller's reset line, the BIOS.
  *
  * in:  writes to a few ports
  * out: vm_end()
+ *
+ * Linux takes a hardware-reduced machine for one with EFI, and if it then finds
+ * none, it jumps to the BIOS, in real mode, to be reset (reboot_init() in
+ * arch/x86/kernel/reboot.c). So there is a BIOS, which does just that.
  */
+#include <string.h>
+
 #include "layout.h"
 #include "vmm.h"
 
@@ -63,6 +69,19 @@ static struct bus_range i8042_range = {
 	.len = 1,
 	.ops = &i8042_ops,
 };
+
+void power_load_bios(struct vm *vm)
+{
+	static const u8 code[] = {
+		0xba, PORT_RESET & 0xff, PORT_RESET >> 8,	/* mov $PORT_RESET, %dx */
+		0xb0, RESET_VALUE,				/* mov $RESET_VALUE, %al */
+		0xee,						/* out %al, %dx */
+		0xf4,						/* 1: hlt */
+		0xeb, 0xfd,					/* jmp 1b */
+	};
+
+	memcpy(guest_ptr(vm, LAYOUT_BIOS_RESET, sizeof(code)), code, sizeof(code));
+}
 
 void power_init(struct vm *vm)
 {

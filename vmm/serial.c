@@ -31,6 +31,7 @@ static struct {
 	u8 ier, lcr, mcr, scr, fcr;
 	u16 divisor;
 	bool thre_pending;		/* "transmitter empty" not yet seen */
+	bool line;			/* the interrupt's level */
 	u8 rx[RX_BYTES];
 	u32 rx_head, rx_tail;		/* free-running */
 	bool escaped;			/* Ctrl-A was typed */
@@ -67,7 +68,11 @@ static u8 interrupt_id(void)
 
 static void update_line(void)
 {
-	irq_set_line(com.vm, GSI_COM1, interrupt_id() != UART_IIR_NO_INT);
+	bool line = interrupt_id() != UART_IIR_NO_INT;
+
+	if (line != com.line)
+		irq_set_line(com.vm, GSI_COM1, line);
+	com.line = line;
 }
 
 /* ---- Registers, under vm->lock -------------------------------------------- */
@@ -284,6 +289,7 @@ void serial_reset(void)
 	com.ier = com.lcr = com.mcr = com.scr = com.fcr = 0;
 	com.divisor = 12;		/* 9600 baud */
 	com.thre_pending = false;
+	com.line = false;
 }
 
 void serial_init(struct vm *vm)

@@ -100,6 +100,13 @@ void virtio_reset(struct virtio_dev *dev);
 /* VIRTIO 1.2, 2.1.2: the device cannot go on. */
 void virtio_needs_reset(struct virtio_dev *dev, const char *why);
 
+/* ---- virtio_common.c --------------------------------------------------------- */
+
+#define VIRTIO_COMMON_BYTES	56	/* to the end of queue_used */
+
+u64 virtio_common_read(struct virtio_dev *dev, u64 off, unsigned int len);
+void virtio_common_write(struct virtio_dev *dev, u64 off, unsigned int len, u64 val);
+
 /* ---- virtio_pci.c ------------------------------------------------------------ */
 
 void virtio_pci_init(struct virtio_dev *dev);

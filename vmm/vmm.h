@@ -239,6 +239,7 @@ void boot_load(struct vm *vm);
 void boot_set_long_mode(struct vm *vm, struct kvm_sregs *sregs);
 void acpi_build(struct vm *vm);
 void power_init(struct vm *vm);
+void power_load_bios(struct vm *vm);
 void serial_init(struct vm *vm);
 void serial_reset(void);
 

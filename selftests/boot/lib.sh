@@ -110,14 +110,14 @@ expect_console()
 	return 1
 }
 
-# stat KEY: the first integer of that name in the statistics.
-stat() { grep -oE "\"$1\":[0-9]+" "$tmp/stats" | head -n 1 | grep -oE '[0-9]+$'; }
+# stat_of KEY: the first integer of that name in the statistics.
+stat_of() { grep -oE "\"$1\":[0-9]+" "$tmp/stats" | head -n 1 | grep -oE '[0-9]+$'; }
 
 # expect_stat KEY OP N: such as expect_stat exits_notify -eq 0
 expect_stat()
 {
 	local value
-	value=$(stat "$1")
+	value=$(stat_of "$1")
 	[ -n "$value" ] && [ "$value" "$2" "$3" ] && return
 	say "$1 is ${value:-missing}, expected $2 $3"
 	return 1

@@ -157,6 +157,7 @@ static void build_e820(struct vm *vm, struct boot_params *bp)
 {
 	add_e820(bp, 0, LAYOUT_LOW_END, E820_RAM);
 	add_e820(bp, LAYOUT_ACPI, LAYOUT_ACPI_END, E820_ACPI);
+	add_e820(bp, LAYOUT_BIOS, LAYOUT_HIGH, E820_RESERVED);
 	add_e820(bp, LAYOUT_HIGH, vm->ram[0].bytes, E820_RAM);
 	add_e820(bp, LAYOUT_ECAM, LAYOUT_ECAM + LAYOUT_ECAM_BYTES, E820_RESERVED);
 	if (vm->nr_ram > 1)
