@@ -42,11 +42,10 @@ void rig_configure(struct rig *r)
 	}
 }
 
-void rig_attach(struct rig *r, const char *class)
+void rig_attach_fd(struct rig *r)
 {
 	u32 i;
 
-	r->fd = vdev_open(class);
 	r->nvqs = vdev_get_info(r->fd).nvqs;
 	CHECK(r->nvqs <= 2, "%u queues", r->nvqs);
 	rig_configure(r);
@@ -55,6 +54,12 @@ void rig_attach(struct rig *r, const char *class)
 		vdev_set_call(r->fd, i, r->q[i].call);
 		vdev_set_err(r->fd, i, r->q[i].err);
 	}
+}
+
+void rig_attach(struct rig *r, const char *class)
+{
+	r->fd = vdev_open(class);
+	rig_attach_fd(r);
 }
 
 void rig_open(struct rig *r, const struct rig_conf *conf)

@@ -49,7 +49,9 @@ void rig_open(struct rig *r, const struct rig_conf *conf);
 /* The parts of rig_open(): memory and drivers; the device, for the caller to own. */
 void rig_lay_out(struct rig *r, const struct rig_conf *conf);
 void rig_attach(struct rig *r, const char *class);
-/* All that rig_attach() does but for the eventfds and the start. */
+/* The same for a device that is open as r->fd and has no owner. */
+void rig_attach_fd(struct rig *r);
+/* All that rig_attach_fd() does but for the eventfds. */
 void rig_configure(struct rig *r);
 
 void rig_start(struct rig *r);
