@@ -70,6 +70,8 @@ lint:
 	lab/setup
 	lab/lint
 
+# What uname -r will say, which in Debian 6.1 is not what `make kernelrelease` says.
+kernel_release = $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' $(KERNELDIR)/include/generated/utsrelease.h)
 udevdir := $(DESTDIR)/usr/lib/udev/rules.d
 
 .PHONY: install
@@ -77,17 +79,20 @@ install: all
 	$(MAKE) -C $(KERNELDIR) M=$(CURDIR) $(if $(DESTDIR),INSTALL_MOD_PATH=$(DESTDIR)) modules_install
 	$(MAKE) -C vmm O=$(O)/vmm DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) install
 	install -D -m 644 kmod/60-vkick.rules $(udevdir)/60-vkick.rules
+	# Kbuild leaves depmod out where headers come without a System.map, as Debian's do.
+	depmod $(if $(DESTDIR),-b $(DESTDIR)) $(kernel_release)
 	@echo 'Installed. Load the module with: modprobe vkick'
 
 .PHONY: uninstall
 uninstall:
 	$(MAKE) -C vmm O=$(O)/vmm DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) uninstall
 	rm -f $(udevdir)/60-vkick.rules
-	rm -f $(DESTDIR)/lib/modules/*/updates/vkick.ko*
+	rm -f $(DESTDIR)/lib/modules/$(kernel_release)/updates/vkick.ko* $(DESTDIR)/lib/modules/$(kernel_release)/extra/vkick.ko*
+	depmod $(if $(DESTDIR),-b $(DESTDIR)) $(kernel_release)
 
 .PHONY: clean
 clean:
 	rm -rf $(O)
-	rm -f vkick.o vkick.ko vkick.mod vkick.mod.c vkick.mod.o .vkick.* .module-common.o \
+	rm -f vkick.o vkick.ko vkick.mod vkick.mod.[co] .vkick.* .module-common.o ..module-common.o.cmd \
 		.Module.symvers.cmd .modules.order.cmd Module.symvers modules.order
 	rm -f kmod/*.o kmod/.*.cmd ring/*.o ring/.*.cmd
