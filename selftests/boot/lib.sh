@@ -118,7 +118,7 @@ expect_stat()
 {
 	local value
 	value=$(stat_of "$1")
-	[ -n "$value" ] && [ "$value" "$2" "$3" ] && return
+	[ -n "$value" ] && test "$value" "$2" "$3" && return
 	say "$1 is ${value:-missing}, expected $2 $3"
 	return 1
 }
