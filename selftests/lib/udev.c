@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 /* As /dev/vkick-rng. */
@@ -105,17 +104,20 @@ static int pass(struct udev *u)
 {
 	struct vring_seg segs[UDEV_MAX_SEGS];
 	struct vring_chain c = { .max_segs = UDEV_MAX_SEGS, .segs = segs };
-	u32 n = 0;
+	u32 n = 0, written;
+	u64 bytes = 0;
 	int err;
 
 	u->passes++;
 	for (;;) {
 		err = vring_disable_notify(&u->vr);
-		while (!err && n < UDEV_BUDGET) {
+		while (!err && n < UDEV_BUDGET && bytes < UDEV_BUDGET_BYTES) {
 			err = vring_pop(&u->vr, &c);
 			if (err <= 0)
 				break;
-			err = vring_push(&u->vr, c.head, u->serve(u, &c));
+			written = u->serve(u, &c);
+			err = vring_push(&u->vr, c.head, written);
+			bytes += written;
 			n++;
 			u->requests++;
 		}
@@ -126,7 +128,7 @@ static int pass(struct udev *u)
 			if (err)
 				return err;
 		}
-		if (n >= UDEV_BUDGET) {
+		if (n >= UDEV_BUDGET || bytes >= UDEV_BUDGET_BYTES) {
 			u->budget_exhausted++;
 			return 1;
 		}
@@ -140,7 +142,6 @@ static int pass(struct udev *u)
 static void *udev_main(void *arg)
 {
 	struct udev *u = arg;
-	struct rusage ru;
 	int more = 1;	/* what was there before the start counts as kicked for */
 
 	while (!atomic_load(&u->stop)) {
@@ -156,14 +157,13 @@ static void *udev_main(void *arg)
 			break;
 		}
 	}
-	getrusage(RUSAGE_THREAD, &ru);
-	u->switches = ru.ru_nvcsw + ru.ru_nivcsw;
 	return NULL;
 }
 
 void udev_start(struct udev *u)
 {
 	CHECK(!pthread_create(&u->thread, NULL, udev_main, u), "pthread_create");
+	pthread_setname_np(u->thread, UDEV_THREAD);
 }
 
 void udev_stop(struct udev *u)

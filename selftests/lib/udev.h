@@ -16,8 +16,9 @@
 #include "drv.h"
 
 #define UDEV_MAX_SEGS	256
-/* Requests in one pass, before the queue is put off. */
+/* Work in one pass, before the queue is put off: as much as the module does. */
 #define UDEV_BUDGET	256
+#define UDEV_BUDGET_BYTES	(512 * 1024)
 
 /**
  * struct udev - a device with one queue
@@ -38,8 +39,10 @@ struct udev {
 	int error;		/* -errno that ended the thread */
 	u64 kicks, passes, requests, calls, calls_suppressed, rechecks;
 	u64 budget_exhausted;
-	long switches;		/* of the thread, voluntary and not */
 };
+
+/* Name of the thread, as in /proc. */
+#define UDEV_THREAD	"udev"
 
 /* Lays @u->vr over the rings of @d, starting at the driver's index. */
 void udev_init(struct udev *u, struct drv *d, u64 features);

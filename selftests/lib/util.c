@@ -123,8 +123,12 @@ long proc_number(const char *file)
 	return n;
 }
 
-/* Processes and threads come and go meanwhile: what cannot be opened is gone. */
-static int count_tasks(const char *dir, const char *prefix)
+/*
+ * Processes and threads come and go meanwhile: what cannot be opened is gone.
+ * @found gets the directory of the last one.
+ */
+static int count_tasks(const char *dir, const char *prefix, char *found,
+		       size_t found_size)
 {
 	struct dirent *e;
 	DIR *d = opendir(dir);
@@ -145,13 +149,16 @@ static int count_tasks(const char *dir, const char *prefix)
 		if (!fgets(name, sizeof(name), f))
 			name[0] = 0;
 		fclose(f);
-		n += !strncmp(name, prefix, strlen(prefix));
+		if (strncmp(name, prefix, strlen(prefix)))
+			continue;
+		n++;
+		snprintf(found, found_size, "%s/%s", dir, e->d_name);
 	}
 	closedir(d);
 	return n;
 }
 
-int proc_threads_named(const char *prefix)
+static int find_threads(const char *prefix, char *found, size_t found_size)
 {
 	struct dirent *e;
 	DIR *d = opendir("/proc");
@@ -164,10 +171,36 @@ int proc_threads_named(const char *prefix)
 		if (e->d_name[0] < '0' || e->d_name[0] > '9')
 			continue;
 		snprintf(path, sizeof(path), "/proc/%s/task", e->d_name);
-		n += count_tasks(path, prefix);
+		n += count_tasks(path, prefix, found, found_size);
 	}
 	closedir(d);
 	return n;
+}
+
+int proc_threads_named(const char *prefix)
+{
+	char found[600];
+
+	return find_threads(prefix, found, sizeof(found));
+}
+
+long proc_switches(const char *prefix)
+{
+	char path[600], file[620], line[128];
+	long sum = 0, n;
+	FILE *f;
+
+	n = find_threads(prefix, path, sizeof(path));
+	CHECK(n == 1, "%ld threads named %s*", n, prefix);
+	snprintf(file, sizeof(file), "%s/status", path);
+	f = fopen(file, "r");
+	CHECK(f, "open %s", file);
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "voluntary_ctxt_switches: %ld", &n) == 1 ||
+		    sscanf(line, "nonvoluntary_ctxt_switches: %ld", &n) == 1)
+			sum += n;
+	fclose(f);
+	return sum;
 }
 
 int in_child(int (*fn)(void *arg), void *arg)
