@@ -30,12 +30,13 @@ static u64 acpi_read(void *dev, u64 off, unsigned int len)
 static void acpi_write(void *dev, u64 off, unsigned int len, u64 val)
 {
 	struct vm *vm = dev;
+	u16 port = PORT_SLEEP_CTL + off;
 
 	(void)len;
-	if (off == PORT_SLEEP_CTL - PORT_SLEEP_CTL && val & SLEEP_ENABLE &&
+	if (port == PORT_SLEEP_CTL && val & SLEEP_ENABLE &&
 	    SLEEP_TYPE(val) == SLEEP_TYPE_S5)
 		vm_end(vm, VM_POWERED_OFF);
-	if (off == PORT_RESET - PORT_SLEEP_CTL && (val & 0xff) == RESET_VALUE)
+	if (port == PORT_RESET && (val & 0xff) == RESET_VALUE)
 		vm_end(vm, VM_RESET);
 }
 
