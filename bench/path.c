@@ -9,9 +9,14 @@
  * Both are driven by the same code: it keeps @depth requests in flight, and when
  * there is nothing to take back it sleeps in read() on the call eventfd, as a
  * vCPU's host would. The two run in turn, and the report pairs them.
+ *
+ * Where the two threads run decides more than anything else, so it is fixed: on
+ * one CPU (what the work itself costs), or on two (what a guest would see, and how
+ * long it takes to wake a CPU).
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +31,7 @@
 #define FEATURES	F_EVENT_IDX	/* as Linux guests negotiate */
 #define MAX_SAMPLES	(1U << 20)
 
-static int rounds = 5, run_ms = 400;
+static int rounds = 5, run_ms = 250;
 static u32 *samples;			/* latencies, ns */
 
 struct result {
@@ -41,6 +46,16 @@ static long own_switches(void)
 
 	getrusage(RUSAGE_THREAD, &ru);
 	return ru.ru_nvcsw + ru.ru_nivcsw;
+}
+
+static void pin(pid_t tid, int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	CHECK(!sched_setaffinity(tid, sizeof(set), &set), "thread %d to CPU %d",
+	      tid, cpu);
 }
 
 /* The eventfds of a rig are made not to block; these are read to sleep. */
@@ -106,19 +121,22 @@ static struct rig_conf conf_of(const char *class)
 	};
 }
 
-static void run_kernel(const char *class, u32 depth, struct result *res)
+static void run_kernel(const char *class, u32 depth, int cpu, struct result *res)
 {
 	struct rig_conf conf = conf_of(class);
 	struct vkick_stats stats;
-	char thread[32];
+	char name[32];
 	struct rig r;
+	pid_t tid;
 
-	snprintf(thread, sizeof(thread), "vkick-%s", class);
+	snprintf(name, sizeof(name), "vkick-%s", class);
 	rig_open(&r, &conf);
 	make_blocking(r.q[0].call);
+	tid = proc_thread(name);
+	pin(tid, cpu);
 	rig_start(&r);
 	drive(&r.q[0], depth, res);
-	res->device_switches = proc_switches(thread);
+	res->device_switches = proc_switches(tid);
 	rig_stop(&r);
 	stats = vdev_get_stats(r.fd, 0);
 	res->kicks = stats.kicks;
@@ -128,11 +146,12 @@ static void run_kernel(const char *class, u32 depth, struct result *res)
 	rig_close(&r);
 }
 
-static void run_user(const char *class, u32 depth, struct result *res)
+static void run_user(const char *class, u32 depth, int cpu, struct result *res)
 {
 	struct rig_conf conf = conf_of(class);
 	struct udev u;
 	struct rig r;
+	pid_t tid;
 
 	rig_lay_out(&r, &conf);
 	make_blocking(r.q[0].call);
@@ -144,8 +163,10 @@ static void run_user(const char *class, u32 depth, struct result *res)
 	if (!strcmp(class, "rng"))
 		u.serve = udev_serve_rng;
 	udev_start(&u);
+	tid = proc_thread(UDEV_THREAD);
+	pin(tid, cpu);
 	drive(&r.q[0], depth, res);
-	res->device_switches = proc_switches(UDEV_THREAD);
+	res->device_switches = proc_switches(tid);
 	udev_stop(&u);
 	CHECK(!u.error, "the device failed: %d", u.error);
 	res->kicks = u.kicks - 1;	/* the last one ended the thread */
@@ -162,20 +183,21 @@ static int by_value(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static void measure(const char *class, const char *datapath, u32 depth, int round)
+static void measure(const char *class, const char *datapath, u32 depth, int cpu,
+		    int round)
 {
 	struct result res = { .driver_switches = -own_switches() };
 	double n;
 
 	if (!strcmp(datapath, "kernel"))
-		run_kernel(class, depth, &res);
+		run_kernel(class, depth, cpu, &res);
 	else
-		run_user(class, depth, &res);
+		run_user(class, depth, cpu, &res);
 
 	qsort(samples, res.nr_samples, sizeof(*samples), by_value);
 	n = res.requests;
-	printf("bench=path class=%s datapath=%s depth=%u round=%d", class, datapath,
-	       depth, round);
+	printf("bench=path class=%s cpus=%s depth=%u datapath=%s round=%d", class,
+	       cpu ? "two" : "one", depth, datapath, round);
 	printf(" requests_per_s=%.0f p50_ns=%u p99_ns=%u", n * 1e9 / res.ns,
 	       samples[res.nr_samples / 2], samples[res.nr_samples * 99 / 100]);
 	printf(" kicks=%.4f calls=%.4f passes=%.4f rechecks=%.4f", res.kicks / n,
@@ -185,11 +207,21 @@ static void measure(const char *class, const char *datapath, u32 depth, int roun
 	fflush(stdout);
 }
 
+static void compare(const char *class, u32 depth, int cpu)
+{
+	int round;
+
+	for (round = 0; round < rounds; round++) {
+		measure(class, "kernel", depth, cpu, round);
+		measure(class, "user", depth, cpu, round);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const char * const classes[] = { "null", "rng" };
 	static const u32 depths[] = { 1, 8, 64 };
-	int opt, c, d, round;
+	int opt, c, d, cpu, cpus;
 
 	while ((opt = getopt(argc, argv, "r:m:")) != -1) {
 		if (opt == 'r') {
@@ -205,12 +237,13 @@ int main(int argc, char **argv)
 	CHECK(samples, "no memory");
 	CHECK(rounds > 0 && run_ms > 0, "nothing to measure");
 
+	/* The driver is on CPU 0, the device on 0 or 1. */
+	cpus = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? 2 : 1;
+	pin(0, 0);
 	for (c = 0; c < 2; c++) {
-		for (d = 0; d < 3; d++) {
-			for (round = 0; round < rounds; round++) {
-				measure(classes[c], "kernel", depths[d], round);
-				measure(classes[c], "user", depths[d], round);
-			}
+		for (cpu = 0; cpu < cpus; cpu++) {
+			for (d = 0; d < 3; d++)
+				compare(classes[c], depths[d], cpu);
 		}
 	}
 	return 0;

@@ -42,7 +42,7 @@ struct udev {
 };
 
 /* Name of the thread, as in /proc. */
-#define UDEV_THREAD	"udev"
+#define UDEV_THREAD	"vkick-user"
 
 /* Lays @u->vr over the rings of @d, starting at the driver's index. */
 void udev_init(struct udev *u, struct drv *d, u64 features);

@@ -125,10 +125,9 @@ long proc_number(const char *file)
 
 /*
  * Processes and threads come and go meanwhile: what cannot be opened is gone.
- * @found gets the directory of the last one.
+ * @last gets the last one's thread ID.
  */
-static int count_tasks(const char *dir, const char *prefix, char *found,
-		       size_t found_size)
+static int count_tasks(const char *dir, const char *prefix, pid_t *last)
 {
 	struct dirent *e;
 	DIR *d = opendir(dir);
@@ -152,13 +151,13 @@ static int count_tasks(const char *dir, const char *prefix, char *found,
 		if (strncmp(name, prefix, strlen(prefix)))
 			continue;
 		n++;
-		snprintf(found, found_size, "%s/%s", dir, e->d_name);
+		*last = atoi(e->d_name);
 	}
 	closedir(d);
 	return n;
 }
 
-static int find_threads(const char *prefix, char *found, size_t found_size)
+static int find_threads(const char *prefix, pid_t *last)
 {
 	struct dirent *e;
 	DIR *d = opendir("/proc");
@@ -171,7 +170,7 @@ static int find_threads(const char *prefix, char *found, size_t found_size)
 		if (e->d_name[0] < '0' || e->d_name[0] > '9')
 			continue;
 		snprintf(path, sizeof(path), "/proc/%s/task", e->d_name);
-		n += count_tasks(path, prefix, found, found_size);
+		n += count_tasks(path, prefix, last);
 	}
 	closedir(d);
 	return n;
@@ -179,22 +178,30 @@ static int find_threads(const char *prefix, char *found, size_t found_size)
 
 int proc_threads_named(const char *prefix)
 {
-	char found[600];
+	pid_t last;
 
-	return find_threads(prefix, found, sizeof(found));
+	return find_threads(prefix, &last);
 }
 
-long proc_switches(const char *prefix)
+pid_t proc_thread(const char *prefix)
 {
-	char path[600], file[620], line[128];
+	pid_t tid;
+	int n = find_threads(prefix, &tid);
+
+	CHECK(n == 1, "%d threads named %s*", n, prefix);
+	return tid;
+}
+
+long proc_switches(pid_t tid)
+{
+	char path[64], line[128];
 	long sum = 0, n;
 	FILE *f;
 
-	n = find_threads(prefix, path, sizeof(path));
-	CHECK(n == 1, "%ld threads named %s*", n, prefix);
-	snprintf(file, sizeof(file), "%s/status", path);
-	f = fopen(file, "r");
-	CHECK(f, "open %s", file);
+	/* Any thread has an entry there by its own ID, though none in a listing. */
+	snprintf(path, sizeof(path), "/proc/%d/status", tid);
+	f = fopen(path, "r");
+	CHECK(f, "open %s", path);
 	while (fgets(line, sizeof(line), f))
 		if (sscanf(line, "voluntary_ctxt_switches: %ld", &n) == 1 ||
 		    sscanf(line, "nonvoluntary_ctxt_switches: %ld", &n) == 1)

@@ -71,11 +71,10 @@ long proc_number(const char *file);
 /* Threads anywhere on this machine whose name starts with @prefix. */
 int proc_threads_named(const char *prefix);
 
-/*
- * Context switches so far, voluntary and not, of the one thread whose name starts
- * with @prefix.
- */
-long proc_switches(const char *prefix);
+/* The thread whose name starts with @prefix; there must be one. */
+pid_t proc_thread(const char *prefix);
+/* Context switches of a thread so far, voluntary and not. */
+long proc_switches(pid_t tid);
 
 /* Runs @fn in a child process; returns what it returned. */
 int in_child(int (*fn)(void *arg), void *arg);
