@@ -76,8 +76,10 @@ static int drain(struct virtio_dev *dev, struct user_queue *q, int budget)
 		if (!err)
 			break;
 		written = dev->class->serve(dev, &c);
-		if (written < 0)
+		if (written < 0) {
+			vring_unpop(&q->ring);	/* last_avail names what is at fault */
 			return written;
+		}
 		err = vring_push(&q->ring, c.head, written);
 		if (err)
 			return err;
