@@ -34,6 +34,9 @@ static int64_t rng_serve(struct virtio_dev *dev, const struct vring_chain *c)
 	u64 done = 0;
 	u32 at = 0;		/* in *seg */
 
+	/* 5.4.6.2: the driver places one or more writable buffers */
+	if (!want)
+		return -EINVAL;
 	while (done < want) {
 		u64 len = seg->len - at;
 		int64_t n;
