@@ -113,9 +113,10 @@ void vk_mem_put(struct vk_mem *mem)
 		kref_put(&mem->ref, vk_mem_free);
 }
 
-/* Index of the region that holds @gpa, or mem->nr. */
-static u32 vk_mem_find(const struct vk_mem *mem, u64 gpa)
+/* The region that holds @gpa, which the view remembers, or NULL. */
+const struct vk_region *vk_mem_find(struct vk_memview *view, u64 gpa)
 {
+	const struct vk_mem *mem = view->mem;
 	u32 lo = 0, hi = mem->nr;
 
 	/* regions[lo - 1].gpa <= gpa < regions[hi].gpa */
@@ -128,39 +129,9 @@ static u32 vk_mem_find(const struct vk_mem *mem, u64 gpa)
 			hi = mid;
 	}
 	if (!lo || gpa > mem->regions[lo - 1].last)
-		return mem->nr;
-	return lo - 1;
-}
-
-/*
- * vk_mem_lookup() - where a guest-physical address is
- * @len: bytes wanted, not 0
- * @contig: bytes that lie in one piece there, 1 to @len
- *
- * Return: 0, or -EFAULT if @gpa is in no region.
- */
-int vk_mem_lookup(struct vk_memview *view, u64 gpa, u32 len,
-		  const void __user **ptr, u32 *contig)
-{
-	const struct vk_mem *mem = view->mem;
-	const struct vk_region *r;
-
-	/* Buffers of one driver mostly lie together. hit < nr or nr == 0 */
-	if (unlikely(!mem->nr))
-		return -EFAULT;
-	r = &mem->regions[view->hit];
-	if (gpa < r->gpa || gpa > r->last) {
-		u32 i = vk_mem_find(mem, gpa);
-
-		if (i == mem->nr)
-			return -EFAULT;
-		view->hit = i;
-		r = &mem->regions[i];
-	}
-	*ptr = (const void __user *)(r->hva + (unsigned long)(gpa - r->gpa));
-	/* r->last - gpa + 1 might be 2^64 */
-	*contig = r->last - gpa < len - 1 ? r->last - gpa + 1 : len;
-	return 0;
+		return NULL;
+	view->hit = &mem->regions[lo - 1];
+	return view->hit;
 }
 
 /*

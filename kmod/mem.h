@@ -5,6 +5,8 @@
 #ifndef VK_MEM_H
 #define VK_MEM_H
 
+#include <linux/compiler.h>
+#include <linux/errno.h>
 #include <linux/kref.h>
 #include <linux/types.h>
 
@@ -27,19 +29,47 @@ struct vk_mem {
 	struct vk_region regions[];
 };
 
-/* A queue's view of a table: @hit is where the last look-up ended. */
+/* A queue's view of a table: @hit is the region that the last look-up found. */
 struct vk_memview {
 	struct vk_mem *mem;
-	u32 hit;
+	const struct vk_region *hit;
 };
 
 /* mem.c. Context: process or worker */
 struct vk_mem *vk_mem_copy_from_user(const void __user *arg);
 void vk_mem_get(struct vk_mem *mem);
 void vk_mem_put(struct vk_mem *mem);
-int vk_mem_lookup(struct vk_memview *view, u64 gpa, u32 len,
-		  const void __user **ptr, u32 *contig);
+const struct vk_region *vk_mem_find(struct vk_memview *view, u64 gpa);
 int vk_mem_to_iov(struct vk_memview *view, const struct vring_seg *segs,
 		  u32 nr_segs, struct iovec *iov, u32 max);
+
+/**
+ * vk_mem_lookup() - where a guest-physical address is
+ * @view: of a table
+ * @gpa: guest-physical address
+ * @len: bytes wanted, not 0
+ * @ptr: where it is in the owner's memory
+ * @contig: bytes that lie in one piece there, 1 to @len
+ *
+ * Inline since each request needs it, and mostly finds its answer at once: the
+ * buffers of one driver lie together.
+ *
+ * Return: 0, or -EFAULT if @gpa is in no region.
+ */
+static inline int vk_mem_lookup(struct vk_memview *view, u64 gpa, u32 len,
+				const void __user **ptr, u32 *contig)
+{
+	const struct vk_region *r = view->hit;
+
+	if (unlikely(!r || gpa < r->gpa || gpa > r->last)) {
+		r = vk_mem_find(view, gpa);
+		if (!r)
+			return -EFAULT;
+	}
+	*ptr = (const void __user *)(r->hva + (unsigned long)(gpa - r->gpa));
+	/* r->last - gpa + 1 might be 2^64 */
+	*contig = r->last - gpa < len - 1 ? r->last - gpa + 1 : len;
+	return 0;
+}
 
 #endif

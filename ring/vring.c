@@ -74,7 +74,7 @@ static u16 vring_min(u16 a, u16 b)
 /* Refills heads[]. Return: 1 if there are some now, 0 if the ring is empty. */
 static int vring_fetch_heads(struct vring_dev *vr)
 {
-	u16 at, n, first, i;
+	u16 at, n, first;
 	int err;
 
 	if (vr->avail_idx == vr->last_avail) {
@@ -95,14 +95,12 @@ static int vring_fetch_heads(struct vring_dev *vr)
 	at = vr->last_avail & vr->mask;
 	n = vring_min(vr->avail_idx - vr->last_avail, VRING_POP_BATCH);
 	first = vring_min(n, vr->num - at);
-	err = vring_io_read(vr->heads, &vr->avail->ring[at], first * sizeof(u16));
+	err = vring_io_get16s(vr->heads, &vr->avail->ring[at], first);
 	if (!err && n > first)
-		err = vring_io_read(vr->heads + first, &vr->avail->ring[0],
-				    (n - first) * sizeof(u16));
+		err = vring_io_get16s(vr->heads + first, &vr->avail->ring[0],
+				      n - first);
 	if (err)
 		return err;
-	for (i = 0; i < n; i++)
-		vr->heads[i] = vring_io_le16(vr->heads[i]);
 	vr->next_head = 0;
 	vr->nr_heads = n;
 	return 1;
@@ -268,11 +266,10 @@ static int vring_publish(struct vring_dev *vr)
 	u16 used_idx = vr->used_idx + n;
 	int err;
 
-	err = vring_io_write(&vr->used->ring[at], vr->pending,
-			     first * sizeof(vr->pending[0]));
+	err = vring_io_put_used(&vr->used->ring[at], vr->pending, first);
 	if (!err && n > first)
-		err = vring_io_write(&vr->used->ring[0], vr->pending + first,
-				     (n - first) * sizeof(vr->pending[0]));
+		err = vring_io_put_used(&vr->used->ring[0], vr->pending + first,
+					n - first);
 	if (err)
 		return err;
 	vring_io_wmb();			/* (B) */

@@ -46,11 +46,6 @@ struct vring_desc_cpu {
  */
 int vring_io_lookup(void *mem, u64 gpa, u32 len, const void **ptr, u32 *contig);
 
-static inline u16 vring_io_le16(u16 v)
-{
-	return le16toh(v);
-}
-
 static inline int vring_io_get16(const __virtio16 *p, u16 *v)
 {
 	*v = le16toh(*(const volatile u16 *)p);
@@ -63,6 +58,16 @@ static inline int vring_io_put16(__virtio16 *p, u16 v)
 	return 0;
 }
 
+/* Entries of the avail ring. */
+static inline int vring_io_get16s(u16 *dst, const __virtio16 *src, u16 n)
+{
+	u16 i;
+
+	for (i = 0; i < n; i++)
+		vring_io_get16(&src[i], &dst[i]);
+	return 0;
+}
+
 static inline int vring_io_read(void *dst, const void *src, size_t n)
 {
 	memcpy(dst, src, n);
@@ -70,9 +75,11 @@ static inline int vring_io_read(void *dst, const void *src, size_t n)
 	return 0;
 }
 
-static inline int vring_io_write(void *dst, const void *src, size_t n)
+/* Entries of the used ring. */
+static inline int vring_io_put_used(struct vring_used_elem *dst,
+				    const struct vring_used_elem *src, u16 n)
 {
-	memcpy(dst, src, n);
+	memcpy(dst, src, n * sizeof(*src));
 	return 0;
 }
 
