@@ -106,4 +106,41 @@ TEST(indirect_without_the_feature_breaks_the_ring)
 	ASSERT_EQ(-EINVAL, pop(&dev));
 }
 
+/*
+ * A driver that offers descriptors again without waiting for them to be used: more
+ * elements are pending than the ring holds.
+ */
+TEST(descriptors_offered_again_unused_do_not_overflow_the_used_ring)
+{
+	struct gmem mem = { 0 };
+	struct gmem_shot shot;
+	struct drv drv;
+	struct udev dev;
+	u64 behind;
+	int i, n;
+
+	gmem_add_standard(&mem);
+	drv_init(&drv, &mem, 4, 0, DRV_DIRECT, 1);
+	behind = drv.used_gpa + 6 + 8 * drv.num;
+	gmem_fill(&mem, behind, 0x77, 4096);
+	shot = gmem_shoot(&mem, behind, 4096);
+	udev_init(&dev, &drv, 0);
+	for (i = 0; i < 4; i++)
+		drv_set_desc(&drv.desc[i], GMEM_HIGH, 16, VRING_DESC_F_WRITE, 0);
+
+	for (n = 0; n < 200; n++) {
+		for (i = 0; i < 4; i++)
+			drv_put_head(&drv, i);
+		drv_publish(&drv);
+		for (i = 0; i < 4; i++) {
+			ASSERT_EQ(1, pop(&dev));
+			ASSERT_EQ(0, vring_push(&dev.vr, i, 0));
+		}
+		ASSERT_EQ(0, pop(&dev));
+	}
+	ASSERT_LE(0, vring_flush(&dev.vr));
+	EXPECT_EQ(800, drv_used_idx(&drv));
+	EXPECT_TRUE(gmem_same(&mem, &shot));
+}
+
 TEST_HARNESS_MAIN

@@ -333,6 +333,23 @@ TEST_F(chain, the_saved_ring_can_be_served_on_at_once)
 	EXPECT_EQ(2, self->c.in_bytes);
 }
 
+/* The engine reads heads ahead; after a save it must not go by them any more. */
+TEST_F(chain, saved_ring_reads_the_avail_ring_anew)
+{
+	int i, heads[3];
+
+	for (i = 0; i < 3; i++) {
+		heads[i] = drv_add1(&self->drv, GMEM_HIGH, 1 + i, true);
+		ASSERT_LE(0, heads[i]);
+	}
+	drv_publish(&self->drv);
+	ASSERT_EQ(1, pop(self));
+	ASSERT_EQ(1, vring_save(&self->dev.vr));
+	self->drv.avail->ring[1] = htole16(heads[2]);
+	ASSERT_EQ(1, pop(self));
+	EXPECT_EQ(3, self->c.in_bytes);
+}
+
 /* ---- indirect tables, laid out by hand ---- */
 
 FIXTURE(table)
