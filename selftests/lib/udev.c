@@ -60,26 +60,45 @@ u32 udev_serve_rng(struct udev *u, const struct vring_chain *c)
 {
 	u32 done = 0, i;
 
-	for (i = c->nr_out; i < c->nr_out + c->nr_in; i++) {
+	(void)c;
+	for (i = u->first_in; i < u->nr_iov && done < RNG_MAX_BYTES; i++) {
+		size_t n = u->iov[i].iov_len;
+
+		if (n > RNG_MAX_BYTES - done)
+			n = RNG_MAX_BYTES - done;
+		CHECK(getrandom(u->iov[i].iov_base, n, 0) == (ssize_t)n, "getrandom");
+		done += n;
+	}
+	return done;
+}
+
+/* Step 5, which every device does, whatever it does then: fills iov[]. */
+static void map(struct udev *u, const struct vring_chain *c)
+{
+	u32 i;
+
+	u->nr_iov = 0;
+	for (i = 0; i < (u32)c->nr_out + c->nr_in; i++) {
 		u64 gpa = c->segs[i].gpa;
 		u32 len = c->segs[i].len;
 
-		if (len > RNG_MAX_BYTES - done)
-			len = RNG_MAX_BYTES - done;
+		if (i == c->nr_out)
+			u->first_in = u->nr_iov;
 		while (len) {
 			const void *p;
 			u32 n;
 
+			CHECK(u->nr_iov < UDEV_MAX_SEGS, "a chain in too many pieces");
 			CHECK(!vring_io_lookup(u->mem, gpa, len, &p, &n),
 			      "buffer outside guest memory");
-			CHECK(getrandom((void *)p, n, 0) == (ssize_t)n,
-			      "getrandom");
+			u->iov[u->nr_iov].iov_base = (void *)p;
+			u->iov[u->nr_iov++].iov_len = n;
 			gpa += n;
 			len -= n;
-			done += n;
 		}
 	}
-	return done;
+	if (!c->nr_in)
+		u->first_in = u->nr_iov;
 }
 
 /* Publishes what is done, and calls if the driver wants it. */
@@ -115,6 +134,7 @@ static int pass(struct udev *u)
 			err = vring_pop(&u->vr, &c);
 			if (err <= 0)
 				break;
+			map(u, &c);
 			written = u->serve(u, &c);
 			err = vring_push(&u->vr, c.head, written);
 			bytes += written;

@@ -11,6 +11,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/uio.h>
 
 #include "../../ring/vring.h"
 #include "drv.h"
@@ -33,6 +34,10 @@ struct udev {
 	int kick, call;
 	bool sleep;
 	u32 (*serve)(struct udev *u, const struct vring_chain *c);
+
+	/* The chain at hand, in our memory: readable pieces, then writable ones. */
+	struct iovec iov[UDEV_MAX_SEGS];
+	u32 nr_iov, first_in;
 
 	pthread_t thread;
 	atomic_bool stop;
