@@ -130,8 +130,10 @@ TEST_F(stats, budget_bounds_a_pass)
 	rig_stop(&self->r);
 	s = get(self);
 	EXPECT_EQ(1024, s.requests);
-	EXPECT_LT(0, s.budget_exhausted);
-	EXPECT_LT(s.budget_exhausted, s.passes);
+	/* VK_BUDGET_REQUESTS is 256; of the pass that finds nothing more we may see nothing. */
+	EXPECT_EQ(4, s.budget_exhausted);
+	EXPECT_LE(4, s.passes);
+	EXPECT_GE(5, s.passes);
 	EXPECT_EQ(0, s.kicks);
 }
 
