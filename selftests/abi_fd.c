@@ -167,10 +167,10 @@ TEST_F_TIMEOUT(fd, hundred_thousand_swaps_leak_no_file, 240)
 }
 
 /* Fresh eventfds each time, half of them closed before the swap. */
-TEST_F_TIMEOUT(fd, swaps_of_fresh_eventfds_leak_no_file, 120)
+TEST_F_TIMEOUT(fd, swaps_of_fresh_eventfds_leak_none, 120)
 {
 	long before = proc_number("/proc/sys/fs/file-nr"), after;
-	int i;
+	int id = ev_id(ev_new()), i;
 
 	rig_start(&self->r);
 	for (i = 0; i < 20000; i++) {
@@ -184,6 +184,7 @@ TEST_F_TIMEOUT(fd, swaps_of_fresh_eventfds_leak_no_file, 120)
 	ASSERT_EQ(0, variant->set(self->r.fd, 0, -1));
 	after = proc_number("/proc/sys/fs/file-nr");
 	EXPECT_GT(before + 1000, after);
+	EXPECT_GT(id + 1000, ev_id(ev_new()));
 }
 
 /* Another thread closes and reopens the very descriptor that is being installed. */

@@ -98,6 +98,21 @@ TEST_F(mem, buffer_wraps_around)
 	must_fault(self, 0ULL - 64, 128);
 }
 
+/* Both pieces are guest memory, but no address follows the last one. */
+TEST_F(mem, buffer_wraps_around_from_one_region_into_another)
+{
+	struct vhost_memory *t = gmem_table(&self->r.mem);
+
+	t->regions[1].guest_phys_addr = 0ULL - GMEM_HIGH_SIZE;
+	t->regions[2].guest_phys_addr = 0;
+	t->regions[2].memory_size = GMEM_LOW;
+	ASSERT_EQ(0, __vdev_set_mem(self->r.fd, t));
+	free(t);
+	ASSERT_LE(0, drv_add1(&self->q->drv, 0ULL - 64, 128, true));
+	drv_kick(&self->q->drv, self->q->kick);
+	EXPECT_EQ(EFAULT, rig_wait_broken(&self->r, self->q));
+}
+
 TEST_F(mem, buffer_at_the_last_address)
 {
 	must_fault(self, ~0ULL, 1);

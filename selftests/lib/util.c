@@ -98,6 +98,22 @@ bool ev_wait(int fd, int ms)
 	return n == 1;
 }
 
+int ev_id(int fd)
+{
+	char path[64], line[128];
+	int id = -1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	f = fopen(path, "r");
+	CHECK(f, "open %s", path);
+	while (fgets(line, sizeof(line), f))
+		sscanf(line, "eventfd-id: %d", &id);
+	fclose(f);
+	CHECK(id >= 0, "no eventfd-id in %s", path);
+	return id;
+}
+
 int proc_count(const char *dir)
 {
 	struct dirent *e;

@@ -64,6 +64,12 @@ u64 ev_take(int fd);
 /* Waits until there is a signal to take, and leaves it. */
 bool ev_wait(int fd, int ms);
 
+/*
+ * The kernel's number of an eventfd: the lowest that is free when it is made. So
+ * it climbs if references are leaked, which hold no file.
+ */
+int ev_id(int fd);
+
 /* Entries of a /proc directory such as /proc/self/fd, without "." and "..". */
 int proc_count(const char *dir);
 /* The first number in a file. */
