@@ -36,6 +36,7 @@ static void *hammer_main(void *arg)
 {
 	struct hammer *h = arg;
 	struct drv *d = &h->q->drv;
+	unsigned long long wanted;
 	struct pollfd p[] = {
 		{ .fd = h->quit, .events = POLLIN },
 		{ .fd = h->calls[0], .events = POLLIN },
@@ -53,10 +54,11 @@ static void *hammer_main(void *arg)
 		drv_disable_call(d);
 		while (drv_get(d, NULL) >= 0)
 			atomic_fetch_add(&h->got, 1);
-		if (atomic_load(&h->got) >= atomic_load(&h->wanted)) {
-			atomic_store(&h->wanted, ~0ULL);
+		/* Unless hammer_wait() wants something else by now, and looks for itself. */
+		wanted = atomic_load(&h->wanted);
+		if (atomic_load(&h->got) >= wanted &&
+		    atomic_compare_exchange_strong(&h->wanted, &wanted, ~0ULL))
 			ev_signal(h->progress);
-		}
 	}
 }
 

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Indirect tables through the ring engine, laid out by hand, natively (VIRTIO 1.2,
+ * 2.7.5.3).
+ *
+ * in:  ring/vring.c over guest memory of this process
+ * out: the chain in the table, in whatever order and wherever it lies
+ */
+#include "kselftest_harness.h"
+
+#include "lib/udev.h"
+
+#define MAX_SEGS	32
+
+FIXTURE(table)
+{
+	struct gmem mem;
+	struct drv drv;
+	struct udev dev;
+	struct vring_seg segs[MAX_SEGS];
+	struct vring_chain c;
+};
+
+FIXTURE_SETUP(table)
+{
+	gmem_add_standard(&self->mem);
+	drv_init(&self->drv, &self->mem, 4, F_INDIRECT, DRV_DIRECT, 1);
+	udev_init(&self->dev, &self->drv, F_INDIRECT);
+	self->c.max_segs = MAX_SEGS;
+	self->c.segs = self->segs;
+}
+
+FIXTURE_TEARDOWN(table)
+{
+	drv_free(&self->drv);
+	gmem_free(&self->mem);
+}
+
+static void offer_table(FIXTURE_DATA(table) *self, u64 gpa, u32 len, u16 flags)
+{
+	drv_set_desc(&self->drv.desc[0], gpa, len,
+		     VRING_DESC_F_INDIRECT | flags, 0);
+	drv_put_head(&self->drv, 0);
+	drv_publish(&self->drv);
+}
+
+/* 2.7.5.3.2: "The device MUST ignore the write-only flag" there. */
+TEST_F(table, write_flag_of_the_indirect_descriptor_is_ignored)
+{
+	u64 gpa = gmem_alloc(&self->mem, 16, 16);
+
+	drv_set_desc(gmem_ptr(&self->mem, gpa, 16), GMEM_HIGH, 5, 0, 0);
+	offer_table(self, gpa, 16, VRING_DESC_F_WRITE);
+	ASSERT_EQ(1, vring_pop(&self->dev.vr, &self->c));
+	EXPECT_EQ(1, self->c.nr_out);
+	EXPECT_EQ(0, self->c.nr_in);
+}
+
+/* The links run backwards, so no block of descriptors read ahead is of use. */
+TEST_F(table, links_may_run_in_any_order)
+{
+	u64 gpa = gmem_alloc(&self->mem, 16 * MAX_SEGS, 16);
+	struct vring_desc *t = gmem_ptr(&self->mem, gpa, 16 * MAX_SEGS);
+	u32 i, at = 0;
+
+	/* 0, 31, 30, ... 1 */
+	for (i = 0; i < MAX_SEGS; i++) {
+		u32 next = at ? at - 1 : MAX_SEGS - 1;
+
+		drv_set_desc(&t[at], GMEM_HIGH, 1 + i,
+			     i + 1 < MAX_SEGS ? VRING_DESC_F_NEXT : 0, next);
+		at = next;
+	}
+	offer_table(self, gpa, 16 * MAX_SEGS, 0);
+	ASSERT_EQ(1, vring_pop(&self->dev.vr, &self->c));
+	ASSERT_EQ(MAX_SEGS, self->c.nr_out);
+	for (i = 0; i < MAX_SEGS; i++) {
+		EXPECT_EQ(1 + i, self->segs[i].len);
+	}
+}
+
+TEST_F(table, may_be_longer_than_the_chain_in_it)
+{
+	u64 gpa = gmem_alloc(&self->mem, 16 * 4, 16);
+	struct vring_desc *t = gmem_ptr(&self->mem, gpa, 16 * 4);
+
+	drv_set_desc(&t[0], GMEM_HIGH, 5, VRING_DESC_F_NEXT, 3);
+	drv_set_desc(&t[3], GMEM_HIGH, 6, 0, 0);
+	offer_table(self, gpa, 16 * 4, 0);
+	ASSERT_EQ(1, vring_pop(&self->dev.vr, &self->c));
+	ASSERT_EQ(2, self->c.nr_out);
+	EXPECT_EQ(6, self->segs[1].len);
+}
+
+TEST_F(table, may_be_longer_than_the_queue)
+{
+	u64 gpa = gmem_alloc(&self->mem, 16 * MAX_SEGS, 16);
+	struct vring_desc *t = gmem_ptr(&self->mem, gpa, 16 * MAX_SEGS);
+	u32 i;
+
+	ASSERT_LT(self->drv.num, MAX_SEGS);
+	for (i = 0; i < MAX_SEGS; i++)
+		drv_set_desc(&t[i], GMEM_HIGH, 1,
+			     i + 1 < MAX_SEGS ? VRING_DESC_F_NEXT : 0, i + 1);
+	offer_table(self, gpa, 16 * MAX_SEGS, 0);
+	ASSERT_EQ(1, vring_pop(&self->dev.vr, &self->c));
+	EXPECT_EQ(MAX_SEGS, self->c.nr_out);
+}
+
+/* At every offset: descriptors themselves are cut by the border, too. */
+TEST_F(table, may_lie_across_a_region_border)
+{
+	u32 before, i;
+
+	for (before = 1; before < 16 * 4; before++) {
+		u64 gpa = GMEM_BORDER - before;
+		struct vring_desc t[4];
+
+		for (i = 0; i < 4; i++)
+			drv_set_desc(&t[i], GMEM_HIGH + i, 10 + i,
+				     i < 3 ? VRING_DESC_F_NEXT : 0, i + 1);
+		memcpy(gmem_ptr(&self->mem, gpa, before), t, before);
+		memcpy(gmem_ptr(&self->mem, GMEM_BORDER, sizeof(t) - before),
+		       (u8 *)t + before, sizeof(t) - before);
+		offer_table(self, gpa, sizeof(t), 0);
+
+		ASSERT_EQ(1, vring_pop(&self->dev.vr, &self->c));
+		ASSERT_EQ(4, self->c.nr_out);
+		for (i = 0; i < 4; i++) {
+			ASSERT_EQ(GMEM_HIGH + i, self->segs[i].gpa);
+			ASSERT_EQ(10 + i, self->segs[i].len);
+		}
+	}
+}
+
+TEST_HARNESS_MAIN
