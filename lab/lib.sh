@@ -57,10 +57,19 @@ timed()
 	say "$timed_what: done in $((SECONDS - timed_start)) s"
 }
 
+# Another apt, such as a daily one, may hold the lock on the lists, for which apt-get itself would not wait.
 apt_update()
 {
+	local tries said
 	say "apt-get update"
-	as_root apt-get -qq update >&2
+	for ((tries = 0; tries < 30; tries++)); do
+		said=$(as_root env LC_ALL=C apt-get -qq update 2>&1) && return
+		[[ $said == *"Could not get lock"* ]] || break
+		say "waiting for another apt-get"
+		sleep 10
+	done
+	echo "$said" >&2
+	return 1
 }
 
 # The lists are there, and not older than a day.
@@ -89,7 +98,8 @@ install_packages()
 
 apt_install()
 {
-	as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o Dpkg::Use-Pty=0 install --no-install-recommends "$@" >&2
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 \
+		install --no-install-recommends "$@" >&2
 }
 
 # A short name, for cache keys, of what is on stdin.
