@@ -8,14 +8,13 @@
 # KERNELDIR	headers of the kernel to build the module for (default: the running one's)
 # O		where everything else is built
 # DESTDIR, PREFIX	as usual, for install
-# KERNEL	lab kernel for `make run`: 6.12 or 6.1
-# T		tests for `make check`: part of a name
+# KERNEL	the lab's kernel, 6.12 or 6.1 (default: 6.12; for check, both)
+# T		what `make check` runs: a group, PROGRAM or PROGRAM.TEST (see selftests/run)
 # B		benchmark for `make bench`: path, guest or ring
 
 KERNELDIR ?= /lib/modules/$(shell uname -r)/build
 O ?= $(CURDIR)/build
 PREFIX ?= /usr/local
-KERNEL ?= 6.12
 export KERNEL T B
 
 .PHONY: all
@@ -25,9 +24,10 @@ all: modules vmm
 help:
 	@echo 'On a machine without modules or KVM, everything below runs in a throw-away VM:'
 	@echo '  make run              boot guests on both datapaths; with a terminal, into a guest shell'
-	@echo '                        (KERNEL=6.1: load the module into that kernel instead of 6.12)'
-	@echo '  make check            all tests; T=name runs those whose names contain it'
+	@echo '  make check            all tests, on both kernels; T=PROGRAM or T=PROGRAM.TEST: that one'
+	@echo '                        (T=native|lab|module|boot: a group; build/check has the logs)'
 	@echo '  make bench            benchmarks: a table and JSON in build/bench (B=path|guest|ring)'
+	@echo '  KERNEL=6.12|6.1       with any of these: the Debian kernel that loads the module'
 	@echo '  make debug-kernel     build the kernel of lab/run --debug (10 minutes, once)'
 	@echo 'On a machine with both:'
 	@echo '  make                  build vkick.ko for the running kernel, and the VMM'
