@@ -33,7 +33,7 @@ help:
 	@echo '  make                  build vkick.ko for the running kernel, and the VMM'
 	@echo '  make modules          vkick.ko alone (KERNELDIR=... for another kernel)'
 	@echo '  make vmm              the VMM alone, build/vmm/vkick'
-	@echo '  make install          both, and the udev rule and man pages (DESTDIR, PREFIX)'
+	@echo '  make install          both, <linux/vkick.h>, the udev rule and man pages (DESTDIR, PREFIX)'
 	@echo '  make uninstall        what install installed'
 	@echo 'For developers:'
 	@echo '  make lint             sparse, checkpatch, warnings of both kernels'
@@ -73,11 +73,13 @@ lint:
 # What uname -r will say, which in Debian 6.1 is not what `make kernelrelease` says.
 kernel_release = $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' $(KERNELDIR)/include/generated/utsrelease.h)
 udevdir := $(DESTDIR)/usr/lib/udev/rules.d
+includedir := $(DESTDIR)$(PREFIX)/include
 
 .PHONY: install
 install: all
 	$(MAKE) -C $(KERNELDIR) M=$(CURDIR) $(if $(DESTDIR),INSTALL_MOD_PATH=$(DESTDIR)) modules_install
 	$(MAKE) -C vmm O=$(O)/vmm DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) install
+	install -D -m 644 uapi/linux/vkick.h $(includedir)/linux/vkick.h
 	install -D -m 644 kmod/60-vkick.rules $(udevdir)/60-vkick.rules
 	# Kbuild leaves depmod out where headers come without a System.map, as Debian's do.
 	depmod $(if $(DESTDIR),-b $(DESTDIR)) $(kernel_release)
@@ -86,7 +88,7 @@ install: all
 .PHONY: uninstall
 uninstall:
 	$(MAKE) -C vmm O=$(O)/vmm DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) uninstall
-	rm -f $(udevdir)/60-vkick.rules
+	rm -f $(udevdir)/60-vkick.rules $(includedir)/linux/vkick.h
 	rm -f $(DESTDIR)/lib/modules/$(kernel_release)/updates/vkick.ko* $(DESTDIR)/lib/modules/$(kernel_release)/extra/vkick.ko*
 	depmod $(if $(DESTDIR),-b $(DESTDIR)) $(kernel_release)
 
