@@ -2,7 +2,7 @@
 /*
  * What one request costs on its way through a datapath, without a guest.
  *
- * in:  /dev/vkick-null and -rng; the same engine (ring/vring.c) in a userspace
+ * in:  /dev/vkick-null and -rng; the same engine (ring/) in a userspace
  *      thread that sleeps on its kick eventfd
  * out: a line for each run: requests/s, round-trip latency, and what took place
  *

@@ -38,7 +38,7 @@ static void pass(struct vring_dev *vr, u32 batch)
 
 	CHECK(!vring_disable_notify(vr), "disable");
 	while ((ret = vring_pop(vr, &c)) == 1) {
-		CHECK(!vring_push(vr, c.head, 0), "push");
+		CHECK(!vring_push(vr, c.token, 0), "push");
 		n++;
 	}
 	CHECK(!ret && n == batch, "%u of %u", n, batch);

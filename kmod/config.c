@@ -15,6 +15,11 @@
 #include "vkick.h"
 #include "trace.h"
 
+static bool vk_config_packed(const struct vk_queue *q)
+{
+	return q->dev->features & BIT_ULL(VIRTIO_F_RING_PACKED);
+}
+
 /* vhost.h: NUM cannot be modified while the ring is running. */
 int vk_config_set_num(struct vk_queue *q, u32 num)
 {
@@ -24,7 +29,7 @@ int vk_config_set_num(struct vk_queue *q, u32 num)
 		return -EINTR;
 	if (q->running)
 		err = -EBUSY;
-	else if (!vring_size_ok(num))
+	else if (!vring_size_ok(num, vk_config_packed(q)))
 		err = -EINVAL;
 	else
 		q->num = num;
@@ -40,12 +45,22 @@ int vk_config_set_base(struct vk_queue *q, u32 base)
 		return -EINTR;
 	if (q->running)
 		err = -EBUSY;
-	else if (base > U16_MAX)
+	else if (base > U16_MAX && !vk_config_packed(q))
 		err = -EINVAL;
-	else
+	if (!err) {
 		q->base = base;
+		q->has_base = true;
+	}
 	mutex_unlock(&q->lock);
 	return err;
+}
+
+/* Where a queue starts that was never told where. */
+static u32 vk_config_base(const struct vk_queue *q)
+{
+	if (!q->has_base && vk_config_packed(q))
+		return VRING_PACKED_START;
+	return q->base;
 }
 
 /* Exact once the queue is stopped; of a running one, where its last pass ended. */
@@ -53,16 +68,16 @@ int vk_config_get_base(struct vk_queue *q, u32 *base)
 {
 	if (mutex_lock_killable(&q->lock))
 		return -EINTR;
-	*base = q->running ? q->vring.last_avail : q->base;
+	*base = q->running ? vring_save(&q->vring) : vk_config_base(q);
 	mutex_unlock(&q->lock);
 	return 0;
 }
 
-static bool vk_config_aligned(const struct vhost_vring_addr *a)
+static bool vk_config_aligned(const struct vhost_vring_addr *a, bool packed)
 {
-	/* VIRTIO 1.2, 2.7 */
-	return !(a->desc_user_addr & 15) && !(a->avail_user_addr & 1) &&
-	       !(a->used_user_addr & 3);
+	/* VIRTIO 1.2, 2.7 and 2.8.10 */
+	return !(a->desc_user_addr & 15) && !(a->used_user_addr & 3) &&
+	       !(a->avail_user_addr & (packed ? 3 : 1));
 }
 
 static bool vk_config_access_ok(u64 addr, size_t bytes)
@@ -76,8 +91,9 @@ static bool vk_config_access_ok(u64 addr, size_t bytes)
  * Fails with -EINVAL or -EFAULT, and then leaves *vring half done.
  */
 static int vk_config_lay_ring(struct vk_queue *q, struct vring_dev *vring,
-			      const struct vhost_vring_addr *a, u16 base)
+			      const struct vhost_vring_addr *a, u32 base)
 {
+	bool packed = vk_config_packed(q);
 	struct vring_config cfg = {
 		.num = q->num,
 		.features = q->dev->features,
@@ -89,8 +105,8 @@ static int vk_config_lay_ring(struct vk_queue *q, struct vring_dev *vring,
 	int err;
 
 	if (!vk_config_access_ok(a->desc_user_addr, vring_desc_bytes(q->num)) ||
-	    !vk_config_access_ok(a->avail_user_addr, vring_avail_bytes(q->num)) ||
-	    !vk_config_access_ok(a->used_user_addr, vring_used_bytes(q->num)))
+	    !vk_config_access_ok(a->avail_user_addr, vring_avail_bytes(q->num, packed)) ||
+	    !vk_config_access_ok(a->used_user_addr, vring_used_bytes(q->num, packed)))
 		return -EFAULT;
 	err = vring_init(vring, &cfg);
 	if (err)
@@ -106,7 +122,7 @@ int vk_config_set_addr(struct vk_queue *q, const struct vhost_vring_addr *a)
 	/* The log comes with VHOST_F_LOG_ALL, which is not offered. */
 	if (a->flags)
 		return -EOPNOTSUPP;
-	if (!vk_config_aligned(a))
+	if (!vk_config_aligned(a, vk_config_packed(q)))
 		return -EINVAL;
 	if (mutex_lock_killable(&q->lock))
 		return -EINTR;
@@ -117,7 +133,7 @@ int vk_config_set_addr(struct vk_queue *q, const struct vhost_vring_addr *a)
 		moved = kmalloc(sizeof(*moved), GFP_KERNEL);
 		if (!moved)
 			goto unlock;
-		err = vk_config_lay_ring(q, moved, a, q->vring.last_avail);
+		err = vk_config_lay_ring(q, moved, a, vring_save(&q->vring));
 		if (!err)
 			q->vring = *moved;
 		kfree(moved);
@@ -187,7 +203,7 @@ int vk_queue_start(struct vk_queue *q)
 	err = vk_config_alloc_req(q);
 	if (err)
 		goto unlock;
-	err = vk_config_lay_ring(q, &q->vring, &q->addr, q->base);
+	err = vk_config_lay_ring(q, &q->vring, &q->addr, vk_config_base(q));
 	if (err)
 		goto unlock;
 	q->error = 0;
@@ -205,6 +221,7 @@ static void vk_queue_stop_locked(struct vk_queue *q)
 		return;
 	q->running = false;
 	q->base = vring_save(&q->vring);
+	q->has_base = true;
 }
 
 /**
@@ -241,6 +258,7 @@ void vk_queue_reset(struct vk_queue *q)
 	vk_config_free_req(q);
 	q->num = 0;
 	q->base = 0;
+	q->has_base = false;
 	q->has_addr = false;
 	q->error = 0;
 	memset(&q->stats, 0, sizeof(q->stats));

@@ -22,6 +22,7 @@ static void vk_queue_break(struct vk_queue *q, int err)
 	q->running = false;
 	q->error = err;
 	q->base = vring_save(&q->vring);
+	q->has_base = true;
 	trace_vkick_break(q, err);
 	vk_call_signal_err(q);
 }
@@ -65,7 +66,7 @@ static int vk_queue_serve(struct vk_queue *q)
 	q->stats.requests++;
 	q->stats.bytes_in += req->written;
 	q->stats.bytes_out += c->out_bytes - iov_iter_count(&req->out);
-	return vring_push(&q->vring, c->head, req->written);
+	return vring_push(&q->vring, c->token, req->written);
 }
 
 /* Publishes what was pushed, and calls if the driver wants it. */
@@ -100,7 +101,7 @@ static int vk_queue_drain(struct vk_queue *q)
 		err = vk_queue_serve(q);
 		if (err) {
 			/* so that GET_VRING_BASE names the chain at fault */
-			vring_unpop(&q->vring);
+			vring_unpop(&q->vring, q->req.chain.token);
 			return err;
 		}
 		cond_resched();

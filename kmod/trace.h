@@ -45,7 +45,7 @@ TRACE_EVENT(vkick_pop,
 	TP_STRUCT__entry(
 		__field(int, dev)
 		__field(u32, queue)
-		__field(u16, head)
+		__field(u16, id)
 		__field(u16, nr_out)
 		__field(u16, nr_in)
 		__field(u64, out_bytes)
@@ -54,14 +54,14 @@ TRACE_EVENT(vkick_pop,
 	TP_fast_assign(
 		__entry->dev = q->dev->id;
 		__entry->queue = q->index;
-		__entry->head = c->head;
+		__entry->id = c->token.id;
 		__entry->nr_out = c->nr_out;
 		__entry->nr_in = c->nr_in;
 		__entry->out_bytes = c->out_bytes;
 		__entry->in_bytes = c->in_bytes;
 	),
-	TP_printk("dev=%d queue=%u head=%u out=%u/%llu in=%u/%llu",
-		  __entry->dev, __entry->queue, __entry->head,
+	TP_printk("dev=%d queue=%u id=%u out=%u/%llu in=%u/%llu",
+		  __entry->dev, __entry->queue, __entry->id,
 		  __entry->nr_out, __entry->out_bytes,
 		  __entry->nr_in, __entry->in_bytes)
 );
@@ -73,17 +73,17 @@ TRACE_EVENT(vkick_done,
 	TP_STRUCT__entry(
 		__field(int, dev)
 		__field(u32, queue)
-		__field(u16, head)
+		__field(u16, id)
 		__field(u32, written)
 	),
 	TP_fast_assign(
 		__entry->dev = q->dev->id;
 		__entry->queue = q->index;
-		__entry->head = req->chain.head;
+		__entry->id = req->chain.token.id;
 		__entry->written = req->written;
 	),
-	TP_printk("dev=%d queue=%u head=%u written=%u", __entry->dev,
-		  __entry->queue, __entry->head, __entry->written)
+	TP_printk("dev=%d queue=%u id=%u written=%u", __entry->dev,
+		  __entry->queue, __entry->id, __entry->written)
 );
 
 /* Step 8: the call eventfd is about to be signalled. */
@@ -100,16 +100,16 @@ TRACE_EVENT(vkick_break,
 		__field(int, dev)
 		__field(u32, queue)
 		__field(int, err)
-		__field(u16, avail)
+		__field(u32, base)
 	),
 	TP_fast_assign(
 		__entry->dev = q->dev->id;
 		__entry->queue = q->index;
 		__entry->err = err;
-		__entry->avail = q->base;
+		__entry->base = q->base;
 	),
-	TP_printk("dev=%d queue=%u err=%d avail=%u", __entry->dev,
-		  __entry->queue, __entry->err, __entry->avail)
+	TP_printk("dev=%d queue=%u err=%d base=%#x", __entry->dev,
+		  __entry->queue, __entry->err, __entry->base)
 );
 
 #endif /* VK_TRACE_H */

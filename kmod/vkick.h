@@ -76,7 +76,9 @@
 /* Features of the core; a class adds its own. */
 #define VK_CORE_FEATURES	(BIT_ULL(VIRTIO_F_VERSION_1) | \
 				 BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC) | \
-				 BIT_ULL(VIRTIO_RING_F_EVENT_IDX))
+				 BIT_ULL(VIRTIO_RING_F_EVENT_IDX) | \
+				 BIT_ULL(VIRTIO_F_RING_PACKED) | \
+				 BIT_ULL(VIRTIO_F_IN_ORDER))
 
 struct vk_dev;
 struct vk_queue;
@@ -163,7 +165,8 @@ struct vk_queue {
 	/* Configuration, see config.c. */
 	bool has_addr;			/* [Q] */
 	u32 num;			/* [Q] 0: not set */
-	u16 base;			/* [Q] where to start; valid while stopped */
+	bool has_base;			/* [Q] */
+	u32 base;			/* [Q] where to start; valid while stopped */
 	struct vhost_vring_addr addr;	/* [Q] */
 
 	/* What a pass works on. */

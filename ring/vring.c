@@ -1,137 +1,102 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The virtqueue engine, split rings (VIRTIO 1.2, 2.7): steps 4 and 7.
+ * The virtqueue engine: what split and packed rings share.
  *
- * in:  a struct vring_dev laid over guest memory
- * out: chains popped, used elements published, the decision on a call
+ * in:  a struct vring_config; descriptors that point to indirect tables
+ * out: a struct vring_dev of the right layout; chains
  *
  * The theory of operation, and the barriers named (A) to (D), stand in vring.h.
  */
-#include "vring.h"
+#include "vring_impl.h"
 
 /* Indirect descriptors are fetched this many at a time, on the stack. */
 #define INDIRECT_BATCH	8U
 
+static bool vring_has(const struct vring_config *cfg, u32 feature)
+{
+	return cfg->features & (1ULL << feature);
+}
+
+static void vring_forget_dirty(struct vring_dev *vr)
+{
+	static const struct vring_extent nothing = { .from = U32_MAX };
+
+	vr->dirty.desc = nothing;
+	vr->dirty.used = nothing;
+}
+
 int vring_init(struct vring_dev *vr, const struct vring_config *cfg)
 {
-	if (!vring_size_ok(cfg->num))
-		return -EINVAL;
-	/* 2.7: alignment of the three parts. */
-	if ((unsigned long)cfg->desc & 15 || (unsigned long)cfg->avail & 1 ||
-	    (unsigned long)cfg->used & 3)
-		return -EINVAL;
+	bool packed = vring_has(cfg, VIRTIO_F_RING_PACKED);
 
-	*vr = (struct vring_dev) {
-		.num = cfg->num,
-		.mask = cfg->num - 1,
-		.event_idx = cfg->features & (1ULL << VIRTIO_RING_F_EVENT_IDX),
-		.indirect = cfg->features & (1ULL << VIRTIO_RING_F_INDIRECT_DESC),
-		.desc = cfg->desc,
-		.avail = cfg->avail,
-		.used = cfg->used,
-		.mem = cfg->mem,
-	};
-	return 0;
+	if (!vring_size_ok(cfg->num, packed))
+		return -EINVAL;
+	memset(vr, 0, sizeof(*vr));
+	vr->num = cfg->num;
+	vr->packed = packed;
+	vr->event_idx = vring_has(cfg, VIRTIO_RING_F_EVENT_IDX);
+	vr->indirect = vring_has(cfg, VIRTIO_RING_F_INDIRECT_DESC);
+	vr->in_order = vring_has(cfg, VIRTIO_F_IN_ORDER);
+	vr->mem = cfg->mem;
+	vring_forget_dirty(vr);
+	return packed ? vring_packed_init(vr, cfg) : vring_split_init(vr, cfg);
 }
 
-int vring_load(struct vring_dev *vr, u16 last_avail)
+int vring_load(struct vring_dev *vr, u32 state)
 {
-	u16 used_idx;
-	int err;
-
-	err = vring_io_get16(&vr->used->idx, &used_idx);
-	if (err)
-		return err;
-	/* Whoever served the ring before may have left NO_NOTIFY behind. */
-	err = vring_io_put16(&vr->used->flags, 0);
-	if (err)
-		return err;
-
-	vr->last_avail = last_avail;
-	vr->avail_idx = last_avail;
-	vr->used_idx = used_idx;
-	vr->signalled_used = used_idx;
-	vr->signalled_valid = false;
-	vr->undecided = false;
 	vr->notify_off = false;
-	vr->nr_heads = 0;
+	vr->undecided = false;
+	vr->in_flight = 0;
 	vr->nr_pending = 0;
-	return 0;
+	return vr->packed ? vring_packed_load(vr, state) :
+			    vring_split_load(vr, state);
 }
 
-u16 vring_save(struct vring_dev *vr)
+u32 vring_save(const struct vring_dev *vr)
 {
-	vr->nr_heads = 0;
-	vr->avail_idx = vr->last_avail;
-	return vr->last_avail;
+	return vr->packed ? vring_packed_save(vr) : vr->s.last_avail;
 }
 
-static u16 vring_min(u16 a, u16 b)
+void vring_unpop(struct vring_dev *vr, struct vring_token t)
 {
-	return a < b ? a : b;
+	vr->in_flight -= t.nr_desc;
+	if (vr->packed)
+		vring_packed_unpop(vr, t.nr_desc);
+	else
+		vring_split_unpop(vr);
 }
 
-/* Refills heads[]. Return: 1 if there are some now, 0 if the ring is empty. */
-static int vring_fetch_heads(struct vring_dev *vr)
+int vring_flush(struct vring_dev *vr)
 {
-	u16 at, n, first;
-	int err;
-
-	if (vr->avail_idx == vr->last_avail) {
-		u16 avail_idx;
-
-		err = vring_io_get16(&vr->avail->idx, &avail_idx);
-		if (err)
-			return err;
-		if (avail_idx == vr->last_avail)
-			return 0;
-		/* More than the ring can hold: the driver's index is junk. */
-		if ((u16)(avail_idx - vr->last_avail) > vr->num)
-			return -EINVAL;
-		vr->avail_idx = avail_idx;
-		vring_io_rmb();		/* (A) */
-	}
-
-	at = vr->last_avail & vr->mask;
-	n = vring_min(vr->avail_idx - vr->last_avail, VRING_POP_BATCH);
-	first = vring_min(n, vr->num - at);
-	err = vring_io_get16s(vr->heads, &vr->avail->ring[at], first);
-	if (!err && n > first)
-		err = vring_io_get16s(vr->heads + first, &vr->avail->ring[0],
-				      n - first);
-	if (err)
-		return err;
-	vr->next_head = 0;
-	vr->nr_heads = n;
-	return 1;
+	return vr->packed ? vring_packed_flush(vr) : vring_split_flush(vr);
 }
 
-/* Appends one descriptor to the chain. */
-static int vring_add_seg(struct vring_chain *c, const struct vring_desc_cpu *d)
+int vring_disable_notify(struct vring_dev *vr)
 {
-	u32 n = c->nr_out + c->nr_in;
-	bool in = d->flags & VRING_DESC_F_WRITE;
-
-	/* 2.7.4.2: all that the device writes comes after all that it reads. */
-	if (!in && c->nr_in)
-		return -EINVAL;
-	if (!d->len)
+	if (vr->notify_off)
 		return 0;
-	if (n == c->max_segs)
-		return -E2BIG;
-	if (c->out_bytes + c->in_bytes + d->len > 1ULL << 32)
-		return -EINVAL;
+	return vr->packed ? vring_packed_disable_notify(vr) :
+			    vring_split_disable_notify(vr);
+}
 
-	c->segs[n].gpa = d->addr;
-	c->segs[n].len = d->len;
-	if (in) {
-		c->nr_in++;
-		c->in_bytes += d->len;
-	} else {
-		c->nr_out++;
-		c->out_bytes += d->len;
-	}
-	return 0;
+int vring_enable_notify(struct vring_dev *vr)
+{
+	return vr->packed ? vring_packed_enable_notify(vr) :
+			    vring_split_enable_notify(vr);
+}
+
+int vring_has_avail(const struct vring_dev *vr)
+{
+	return vr->packed ? vring_packed_has_avail(vr) :
+			    vring_split_has_avail(vr);
+}
+
+bool vring_take_dirty(struct vring_dev *vr, struct vring_dirty *dirty)
+{
+	*dirty = vr->dirty;
+	vring_forget_dirty(vr);
+	return dirty->desc.from < dirty->desc.to ||
+	       dirty->used.from < dirty->used.to;
 }
 
 /* Copies guest memory that may span regions. */
@@ -154,9 +119,13 @@ static int vring_read_guest(struct vring_dev *vr, void *dst, u64 gpa, u32 len)
 	return 0;
 }
 
-/* Walks the table that descriptor @t points to (2.7.5.3). */
-static int vring_pop_indirect(struct vring_dev *vr, struct vring_chain *c,
-			      const struct vring_desc_cpu *t)
+/*
+ * Appends the table that descriptor @t points to. Of a split ring its descriptors
+ * are chained by next (2.7.5.3); of a packed one they follow each other, and
+ * of their flags WRITE alone has a meaning (2.8.7).
+ */
+int vring_add_indirect(struct vring_dev *vr, struct vring_chain *c,
+		       const struct vring_desc_cpu *t)
 {
 	struct vring_desc block[INDIRECT_BATCH];
 	struct vring_desc_cpu d;
@@ -188,173 +157,19 @@ static int vring_pop_indirect(struct vring_dev *vr, struct vring_chain *c,
 
 		if (d.flags & VRING_DESC_F_INDIRECT)
 			return -EINVAL;
-		err = vring_add_seg(c, &d);
+		err = vring_chain_add(c, &d);
 		if (err)
 			return err;
+		if (vr->packed) {
+			i++;
+			continue;
+		}
 		if (!(d.flags & VRING_DESC_F_NEXT))
 			return 0;
 		i = d.next;
 		if (i >= num)
 			return -EINVAL;
 	}
-	return -EINVAL;		/* more links than descriptors: a loop */
-}
-
-static int vring_pop_chain(struct vring_dev *vr, struct vring_chain *c)
-{
-	struct vring_desc_cpu d;
-	u32 i = c->head, seen;
-	int err;
-
-	for (seen = 0; seen < vr->num; seen++) {
-		if (i >= vr->num)
-			return -EINVAL;
-		err = vring_io_get_desc(&vr->desc[i], &d);
-		if (err)
-			return err;
-
-		/* 2.7.5.3.2: WRITE is ignored here, plain ones may precede. */
-		if (d.flags & VRING_DESC_F_INDIRECT)
-			return vring_pop_indirect(vr, c, &d);
-		err = vring_add_seg(c, &d);
-		if (err)
-			return err;
-		if (!(d.flags & VRING_DESC_F_NEXT))
-			return 0;
-		i = d.next;
-	}
-	return -EINVAL;		/* more links than descriptors: a loop */
-}
-
-int vring_pop(struct vring_dev *vr, struct vring_chain *c)
-{
-	int err;
-
-	if (!vr->nr_heads) {
-		err = vring_fetch_heads(vr);
-		if (err <= 0)
-			return err;
-	}
-
-	c->head = vr->heads[vr->next_head];
-	c->nr_out = 0;
-	c->nr_in = 0;
-	c->out_bytes = 0;
-	c->in_bytes = 0;
-	err = vring_pop_chain(vr, c);
-	if (err)
-		return err;
-
-	vr->next_head++;
-	vr->nr_heads--;
-	vr->last_avail++;
-	return 1;
-}
-
-void vring_unpop(struct vring_dev *vr)
-{
-	vr->next_head--;
-	vr->nr_heads++;
-	vr->last_avail--;
-}
-
-/* Makes the pending elements visible to the driver. */
-static int vring_publish(struct vring_dev *vr)
-{
-	u16 n = vr->nr_pending, at = vr->used_idx & vr->mask;
-	u16 first = vring_min(n, vr->num - at);
-	u16 used_idx = vr->used_idx + n;
-	int err;
-
-	err = vring_io_put_used(&vr->used->ring[at], vr->pending, first);
-	if (!err && n > first)
-		err = vring_io_put_used(&vr->used->ring[0], vr->pending + first,
-					n - first);
-	if (err)
-		return err;
-	vring_io_wmb();			/* (B) */
-	err = vring_io_put16(&vr->used->idx, used_idx);
-	if (err)
-		return err;
-
-	/* Passed the index of the last decision: it says nothing any more. */
-	if ((u16)(used_idx - vr->signalled_used) < n)
-		vr->signalled_valid = false;
-	vr->used_idx = used_idx;
-	vr->nr_pending = 0;
-	vr->undecided = true;
-	return 0;
-}
-
-int vring_push(struct vring_dev *vr, u16 head, u32 written)
-{
-	/* No more than the ring holds, or the batch would overwrite itself. */
-	if (vr->nr_pending == vring_min(vr->num, VRING_PUSH_BATCH)) {
-		int err = vring_publish(vr);
-
-		if (err)
-			return err;
-	}
-	vring_io_set_used(&vr->pending[vr->nr_pending++], head, written);
-	return 0;
-}
-
-int vring_flush(struct vring_dev *vr)
-{
-	u16 old = vr->signalled_used, event;
-	bool valid;
-	int err;
-
-	if (vr->nr_pending) {
-		err = vring_publish(vr);
-		if (err)
-			return err;
-	}
-	if (!vr->undecided)
-		return 0;
-
-	valid = vr->signalled_valid;	/* as vring_publish() left it */
-	vr->undecided = false;
-	vr->signalled_used = vr->used_idx;
-	vr->signalled_valid = true;
-
-	vring_io_mb();			/* (C) */
-	if (!vr->event_idx) {
-		u16 flags;
-
-		err = vring_io_get16(&vr->avail->flags, &flags);
-		return err ? err : !(flags & VRING_AVAIL_F_NO_INTERRUPT);
-	}
-	err = vring_io_get16(&vr->avail->ring[vr->num], &event);
-	if (err)
-		return err;
-	return !valid || vring_need_event(event, vr->used_idx, old);
-}
-
-int vring_disable_notify(struct vring_dev *vr)
-{
-	/* 2.7.10.2: with EVENT_IDX flags stay 0; avail_event alone decides. */
-	if (vr->event_idx || vr->notify_off)
-		return 0;
-	vr->notify_off = true;
-	return vring_io_put16(&vr->used->flags, VRING_USED_F_NO_NOTIFY);
-}
-
-int vring_enable_notify(struct vring_dev *vr)
-{
-	u16 avail_idx;
-	int err;
-
-	if (vr->event_idx)
-		err = vring_io_put16((__virtio16 __vring *)&vr->used->ring[vr->num],
-				     vr->last_avail);
-	else
-		err = vring_io_put16(&vr->used->flags, 0);
-	if (err)
-		return err;
-	vr->notify_off = false;
-
-	vring_io_mb();			/* (D) */
-	err = vring_io_get16(&vr->avail->idx, &avail_idx);
-	return err ? err : avail_idx != vr->last_avail;
+	/* Split: more links than descriptors, a loop. */
+	return vr->packed ? 0 : -EINVAL;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The virtqueue engine: the device's side of a virtqueue (VIRTIO 1.2, 2.7).
+ * The virtqueue engine: the device's side of a virtqueue, split (VIRTIO 1.2, 2.7)
+ * or packed (2.8).
  *
  * in:  the ring's addresses and negotiated features, and guest memory through
  *      the accessors of vring_io.h
@@ -12,12 +13,17 @@
  * ring/user/vring_io.h elsewhere). One struct vring_dev belongs to one thread at a
  * time; the caller serialises.
  *
+ *	vring.c		what both layouts share: set-up, indirect tables
+ *	split.c		pop, push, flush and notifications of a split ring
+ *	packed.c	the same of a packed ring
+ *	vring_impl.h	between these three
+ *
  * All guest-written values are read once into engine memory, checked there, and
  * used from there. An error leaves the ring where it was; the caller is
  * expected to stop serving it.
  *
  * Memory ordering. Rings are shared with a driver on another CPU. Four
- * barriers, each with its partner in the driver:
+ * barriers, each with its partner in the driver. Split:
  *
  *  (A) read of avail.idx, rmb, read of avail.ring and descriptors
  *      pairs with the driver's wmb before its store to avail.idx (2.7.13.3.1)
@@ -31,6 +37,17 @@
  *      pairs with the driver's mb between its store of avail.idx and its load
  *      of avail_event or used.flags (2.7.13.4.1): either the driver kicks or we
  *      see its buffer
+ *
+ * Packed, where the flags of a descriptor stand for both indices:
+ *
+ *  (A) read of the flags of a chain's first descriptor, rmb, read of all else
+ *      pairs with the driver's wmb before it stores those flags last (2.8.21.1)
+ *  (B) store of the buffers and of all used descriptors of a batch but the first,
+ *      wmb, store of the first one's id, len and flags, which is one store of 8
+ *      bytes; pairs with the driver's rmb after its load of those flags (2.8.22)
+ *  (C) store of used descriptors, mb, load of the driver's event suppression
+ *  (D) store of our event suppression, mb, load of the next descriptor's flags
+ *      pair as above
  */
 #ifndef VRING_H
 #define VRING_H
@@ -42,14 +59,22 @@
  */
 #include "vring_io.h"
 
-/* VIRTIO 1.2, 2.7: a split queue's size is a power of two up to 32768. */
+/* VIRTIO 1.2, 2.7 and 2.8: a queue's size is at most this. */
 #define VRING_MAX_NUM		32768U
 
 /* Used elements are held back up to this many, to be written in one go. */
 #define VRING_PUSH_BATCH	64U
 
-/* Heads of available chains are fetched up to this many at a time. */
+/* Available chains (packed: descriptors) are fetched up to this many at a time. */
 #define VRING_POP_BATCH		16U
+
+/*
+ * A ring's place, as VHOST_SET_VRING_BASE has it (<linux/vhost.h>). Split: index of
+ * the next avail entry, in bits 0 to 15. Packed: bits 0 to 14 the next descriptor
+ * to pop, 15 its wrap counter, 16 to 30 the next to use, 31 its wrap counter.
+ * This is where a fresh packed ring starts; a split ring starts at 0.
+ */
+#define VRING_PACKED_START	0x80008000U
 
 /**
  * struct vring_seg - one descriptor of a chain, as the driver wrote it
@@ -62,17 +87,29 @@ struct vring_seg {
 };
 
 /**
- * struct vring_chain - one request of the driver, popped from the avail ring
- * @head: names the chain in vring_push()
+ * struct vring_token - names a popped chain when it is pushed
+ * @id: head of the chain (split) or buffer ID (packed)
+ * @nr_desc: ring descriptors that it takes, of a packed ring; 1 of a split one
+ * @in_bytes: bytes that the device may write; at most 4 GiB - 1 is kept here
+ */
+struct vring_token {
+	u16 id;
+	u16 nr_desc;
+	u32 in_bytes;
+};
+
+/**
+ * struct vring_chain - one request of the driver, popped from the ring
+ * @token: for vring_push()
  * @nr_out: leading segments that the device reads
  * @nr_in: segments after those, that the device writes
+ * @max_segs: room in @segs, set by the caller
  * @out_bytes: sum over the readable segments
  * @in_bytes: sum over the writable ones; @out_bytes + @in_bytes <= 4 GiB (2.7.4)
- * @max_segs: room in @segs, set by the caller
  * @segs: caller's array
  */
 struct vring_chain {
-	u16 head;
+	struct vring_token token;
 	u16 nr_out;
 	u16 nr_in;
 	u16 max_segs;
@@ -83,13 +120,14 @@ struct vring_chain {
 
 /**
  * struct vring_config - what a ring is made from
- * @desc: descriptor table, 16-byte aligned, as the accessors address it
- * @avail: avail ring ("driver area"), 2-byte aligned
- * @used: used ring ("device area"), 4-byte aligned
+ * @desc: descriptor table (packed: descriptor ring), 16-byte aligned, as the
+ *	accessors address it
+ * @avail: avail ring, 2-byte aligned (packed: driver event suppression, 4)
+ * @used: used ring (packed: device event suppression), 4-byte aligned
  * @mem: passed to vring_io_lookup() for indirect tables
- * @features: negotiated feature bits; VIRTIO_RING_F_EVENT_IDX and
- *	VIRTIO_RING_F_INDIRECT_DESC matter here
- * @num: queue size, a power of two, 1 to VRING_MAX_NUM
+ * @features: negotiated feature bits; VIRTIO_F_RING_PACKED, VIRTIO_F_IN_ORDER,
+ *	VIRTIO_RING_F_EVENT_IDX and VIRTIO_RING_F_INDIRECT_DESC matter here
+ * @num: queue size, see vring_size_ok()
  */
 struct vring_config {
 	void __vring *desc;
@@ -100,62 +138,118 @@ struct vring_config {
 	u32 num;
 };
 
-/*
- * struct vring_dev - the device's view of one ring
- *
- * Private to ring/ but for reading the indices in traces. Indices run freely
- * modulo 2^16 and are masked where they address memory (2.7.6).
+/**
+ * struct vring_extent - bytes that the device wrote
+ * @from: offset of the first
+ * @to: offset past the last; not above @from if there are none
  */
-struct vring_dev {
-	u32 num;
-	u16 mask;
-	bool event_idx;
-	bool indirect;
+struct vring_extent {
+	u32 from;
+	u32 to;
+};
 
+/**
+ * struct vring_dirty - which parts of a ring were written, for a dirty log
+ * @desc: of the descriptor ring; packed alone
+ * @used: of the used ring (packed: of the device event suppression)
+ */
+struct vring_dirty {
+	struct vring_extent desc;
+	struct vring_extent used;
+};
+
+/* A split ring's state. Indices run freely modulo 2^16 (2.7.6). */
+struct vring_split {
 	const struct vring_desc __vring *desc;
 	const struct vring_avail __vring *avail;	/* used_event follows */
 	struct vring_used __vring *used;		/* avail_event follows */
-	void *mem;
 
+	u16 mask;
 	u16 last_avail;		/* next avail entry to pop */
 	u16 avail_idx;		/* driver's index when last read */
 	u16 used_idx;		/* our index, as published */
+	u16 push_idx;		/* our index once what is pending is published */
 	u16 signalled_used;	/* used_idx at the last decision on a call */
 	bool signalled_valid;	/* false until then, and after 2^16 without one */
-	bool undecided;		/* something was published since */
-	bool notify_off;	/* used.flags holds VRING_USED_F_NO_NOTIFY */
 
 	u16 nr_heads;		/* fetched, not popped: heads[next_head...] */
 	u16 next_head;
 	u16 heads[VRING_POP_BATCH];
+	struct vring_desc first[VRING_POP_BATCH];	/* the descriptors at the heads */
 
-	u16 nr_pending;		/* pushed, not published */
 	struct vring_used_elem pending[VRING_PUSH_BATCH];
 };
 
+/* A packed ring's state. A place is an index below num and a wrap counter (2.8.1). */
+struct vring_packed {
+	struct vring_packed_desc __vring *desc;
+	const struct vring_packed_desc_event __vring *driver;
+	struct vring_packed_desc_event __vring *device;
+
+	u16 avail;		/* next descriptor to pop */
+	u16 used;		/* next descriptor to use, as published */
+	u16 push;		/* the same once what is pending is published */
+	bool avail_wrap;
+	bool used_wrap;
+	bool push_wrap;
+	u32 undecided;		/* descriptors published since the last decision on a call */
+
+	u16 nr_fetched;		/* not popped: fetched[next_fetched...] */
+	u16 next_fetched;
+	struct vring_packed_desc fetched[VRING_POP_BATCH];
+
+	struct vring_packed_desc pending[VRING_PUSH_BATCH];	/* addr unused */
+};
+
+/* struct vring_dev - the device's view of one ring; private to ring/ */
+struct vring_dev {
+	u32 num;
+	bool packed;
+	bool event_idx;
+	bool indirect;
+	bool in_order;
+
+	bool notify_off;	/* the driver was told not to kick */
+	bool undecided;		/* something was published since the last decision */
+	bool last_full;		/* the pending element's buffers are all written */
+	u32 in_flight;		/* popped and not published: chains, or packed descriptors */
+	void *mem;
+	struct vring_dirty dirty;
+
+	u16 nr_pending;		/* pushed, not published */
+	u16 at[VRING_PUSH_BATCH];	/* where in the ring they belong */
+	union {
+		struct vring_split s;
+		struct vring_packed p;
+	};
+};
+
 /**
- * vring_size_ok() - whether a split ring may have this size
+ * vring_size_ok() - whether a ring may have this size
  * @num: number of descriptors
+ * @packed: VIRTIO_F_RING_PACKED is negotiated
+ *
+ * Any size up to VRING_MAX_NUM; of a split ring, a power of two.
  */
-static inline bool vring_size_ok(u32 num)
+static inline bool vring_size_ok(u32 num, bool packed)
 {
-	return num && num <= VRING_MAX_NUM && !(num & (num - 1));
+	return num && num <= VRING_MAX_NUM && (packed || !(num & (num - 1)));
 }
 
-/* Bytes of the three parts of a split ring, event fields included (2.7). */
+/* Bytes of the three parts of a ring, event fields included (2.7, 2.8.10). */
 static inline size_t vring_desc_bytes(u32 num)
 {
 	return 16UL * num;
 }
 
-static inline size_t vring_avail_bytes(u32 num)
+static inline size_t vring_avail_bytes(u32 num, bool packed)
 {
-	return 6 + 2UL * num;
+	return packed ? 4 : 6 + 2UL * num;
 }
 
-static inline size_t vring_used_bytes(u32 num)
+static inline size_t vring_used_bytes(u32 num, bool packed)
 {
-	return 6 + 8UL * num;
+	return packed ? 4 : 6 + 8UL * num;
 }
 
 /**
@@ -163,7 +257,7 @@ static inline size_t vring_used_bytes(u32 num)
  * @vr: all of it is overwritten
  * @cfg: copied
  *
- * Touches no guest memory. The ring starts at index 0; vring_load() follows.
+ * Touches no guest memory. vring_load() follows.
  * Return: 0, or -EINVAL if the size or an alignment is wrong.
  */
 int vring_init(struct vring_dev *vr, const struct vring_config *cfg);
@@ -171,20 +265,25 @@ int vring_init(struct vring_dev *vr, const struct vring_config *cfg);
 /**
  * vring_load() - take up a ring where vring_save() left it
  * @vr: initialised ring
- * @last_avail: index of the next avail entry to serve, as in VHOST_SET_VRING_BASE
+ * @state: as in VHOST_SET_VRING_BASE, see VRING_PACKED_START
  *
- * The used index is read from the ring itself, as mainline's vhost does.
- * Return: 0, or -EFAULT if the ring's memory cannot be reached.
+ * The used index of a split ring is read from the ring itself, as mainline's
+ * vhost does. Return: 0; -EINVAL if @state is none of this ring; -EFAULT if the
+ * ring's memory cannot be reached.
  */
-int vring_load(struct vring_dev *vr, u16 last_avail);
+int vring_load(struct vring_dev *vr, u32 state);
 
 /**
- * vring_save() - the index to give to a later vring_load()
- * @vr: a ring with nothing pending and no chain in the caller's hands
- *
- * Fetched but unpopped heads are given back.
+ * vring_save() - the state to give to a later vring_load()
+ * @vr: a ring with nothing pending; chains in the caller's hands count as popped
  */
-u16 vring_save(struct vring_dev *vr);
+u32 vring_save(const struct vring_dev *vr);
+
+/* split.c and packed.c, by way of the functions below. */
+int vring_split_pop(struct vring_dev *vr, struct vring_chain *c);
+int vring_packed_pop(struct vring_dev *vr, struct vring_chain *c);
+int vring_split_push(struct vring_dev *vr, struct vring_token t, u32 written);
+int vring_packed_push(struct vring_dev *vr, struct vring_token t, u32 written);
 
 /**
  * vring_pop() - take the next available chain
@@ -193,28 +292,39 @@ u16 vring_save(struct vring_dev *vr);
  *
  * Return: 1 if there is a chain; 0 if the ring is empty; or
  * -EFAULT (ring or indirect table cannot be reached), -EINVAL (the driver broke
- * a rule of 2.7), -E2BIG (more segments than @max_segs).
+ * a rule of 2.7 or 2.8, or has more chains out than the ring can hold), -E2BIG
+ * (more segments than @max_segs).
  */
-int vring_pop(struct vring_dev *vr, struct vring_chain *c);
+static inline int vring_pop(struct vring_dev *vr, struct vring_chain *c)
+{
+	return vr->packed ? vring_packed_pop(vr, c) : vring_split_pop(vr, c);
+}
 
 /**
  * vring_unpop() - put the chain that was popped last back
  * @vr: ring, on which nothing was popped since
+ * @t: of the chain
  *
  * For a chain that cannot be served: vring_save() then points at it.
  */
-void vring_unpop(struct vring_dev *vr);
+void vring_unpop(struct vring_dev *vr, struct vring_token t);
 
 /**
  * vring_push() - hand a popped chain back to the driver
  * @vr: ring
- * @head: of the chain
+ * @t: of the chain; each once. In any order, but with VIRTIO_F_IN_ORDER in the
+ *	order in which they were popped
  * @written: bytes written from the start of the writable part (2.7.8)
  *
  * The element is held back until vring_flush(), or until VRING_PUSH_BATCH of
- * them wait. Return: 0, or -EFAULT.
+ * them wait. With VIRTIO_F_IN_ORDER one element stands for all before it whose
+ * buffers were written in full (2.7.9, 2.8.11). Return: 0, or -EFAULT.
  */
-int vring_push(struct vring_dev *vr, u16 head, u32 written);
+static inline int vring_push(struct vring_dev *vr, struct vring_token t, u32 written)
+{
+	return vr->packed ? vring_packed_push(vr, t, written) :
+			    vring_split_push(vr, t, written);
+}
 
 /**
  * vring_flush() - publish what was pushed, and decide on a call
@@ -229,8 +339,8 @@ int vring_flush(struct vring_dev *vr);
  * vring_disable_notify() - tell the driver that kicks are not needed
  * @vr: ring
  *
- * A hint: kicks may still come (2.7.10). Costs nothing with EVENT_IDX.
- * Return: 0, or -EFAULT.
+ * A hint: kicks may still come (2.7.10, 2.8.14). Costs nothing if it was told
+ * already, nor on a split ring with EVENT_IDX. Return: 0, or -EFAULT.
  */
 int vring_disable_notify(struct vring_dev *vr);
 
@@ -243,5 +353,25 @@ int vring_disable_notify(struct vring_dev *vr);
  * as vring_pop().
  */
 int vring_enable_notify(struct vring_dev *vr);
+
+/**
+ * vring_has_avail() - whether vring_pop() would find something
+ * @vr: ring
+ *
+ * One load, for polling. What it finds may be junk, which vring_pop() will tell.
+ * Return: 1, 0, or -EFAULT.
+ */
+int vring_has_avail(const struct vring_dev *vr);
+
+/**
+ * vring_take_dirty() - what was written into the ring since the last time
+ * @vr: ring
+ * @dirty: may take in more than that, but never less
+ *
+ * Call it after the writes that are to be logged, so that no reader of the log
+ * clears a bit before the write that it stands for.
+ * Return: whether there is anything.
+ */
+bool vring_take_dirty(struct vring_dev *vr, struct vring_dirty *dirty);
 
 #endif

@@ -3,7 +3,7 @@
  * When the ring engine calls, and when it asks for kicks, natively (VIRTIO 1.2,
  * 2.7.7 to 2.7.10).
  *
- * in:  ring/vring.c over guest memory of this process
+ * in:  ring/ over guest memory of this process
  * out: each decision compared with a model that counts used elements one by one
  */
 #include "kselftest_harness.h"
@@ -39,7 +39,7 @@ static void serve(struct pair *p, u32 n)
 		CHECK(drv_add1(&p->drv, GMEM_HIGH, 1, true) >= 0, "full");
 		drv_publish(&p->drv);
 		CHECK(vring_pop(&p->dev.vr, &c) == 1, "pop");
-		CHECK(!vring_push(&p->dev.vr, c.head, 0), "push");
+		CHECK(!vring_push(&p->dev.vr, c.token, 0), "push");
 	}
 }
 

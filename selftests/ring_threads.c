@@ -3,7 +3,7 @@
  * A driver and a device on two threads, through the ring engine, natively: a
  * million requests, none lost, doubled or left asleep.
  *
- * in:  ring/vring.c over guest memory of this process, two eventfds
+ * in:  ring/ over guest memory of this process, two eventfds
  * out: the driver got each request back once, in time, with the right length
  */
 #include "kselftest_harness.h"

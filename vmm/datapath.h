@@ -17,7 +17,7 @@ struct virtio_dev;
  * struct datapath_queue - one virtqueue, between starts
  * @enabled: by the driver; others are left alone
  * @num: size
- * @last_avail: next avail entry to serve; in: where to start, out: where it ended
+ * @state: as VHOST_SET_VRING_BASE has it; in: where to start, out: where it ended
  * @desc: guest-physical address, unchecked; as @avail and @used
  * @kick_fd: eventfd that the doorbell signals
  * @call_fd: eventfd that interrupts the guest, or -1: no vector
@@ -26,7 +26,7 @@ struct virtio_dev;
 struct datapath_queue {
 	bool enabled;
 	u16 num;
-	u16 last_avail;
+	u32 state;
 	u64 desc;
 	u64 avail;
 	u64 used;
@@ -63,7 +63,7 @@ struct datapath {
  *	kicked, with dev->acked. Return: 0, or -errno with nothing running: the
  *	guest may have given any address.
  * @stop: when it returns, no request is in flight, no guest byte is written and
- *	no eventfd signalled any more, and last_avail is exact
+ *	no eventfd signalled any more, and ->state is exact
  * @stats: of queue @i, running or not
  */
 struct datapath_ops {

@@ -100,11 +100,12 @@ static int set_addr(struct kernel_datapath *k, unsigned int i)
 {
 	const struct datapath_queue *r = &k->dp.dev->ring[i];
 	const struct vm *vm = k->dp.dev->vm;
+	bool packed = virtio_packed(k->dp.dev);
 	struct vhost_vring_addr addr = {
 		.index = i,
 		.desc_user_addr = (u64)guest_ptr(vm, r->desc, vring_desc_bytes(r->num)),
-		.avail_user_addr = (u64)guest_ptr(vm, r->avail, vring_avail_bytes(r->num)),
-		.used_user_addr = (u64)guest_ptr(vm, r->used, vring_used_bytes(r->num)),
+		.avail_user_addr = (u64)guest_ptr(vm, r->avail, vring_avail_bytes(r->num, packed)),
+		.used_user_addr = (u64)guest_ptr(vm, r->used, vring_used_bytes(r->num, packed)),
 	};
 
 	if (!addr.desc_user_addr || !addr.avail_user_addr || !addr.used_user_addr)
@@ -123,7 +124,7 @@ static int set_queue(struct kernel_datapath *k, unsigned int i)
 {
 	const struct datapath_queue *r = &k->dp.dev->ring[i];
 	struct vhost_vring_state num = { .index = i, .num = r->num };
-	struct vhost_vring_state base = { .index = i, .num = r->last_avail };
+	struct vhost_vring_state base = { .index = i, .num = r->state };
 	int err;
 
 	err = vhost(k->fd, VHOST_SET_VRING_NUM, &num);
@@ -160,7 +161,7 @@ static void kernel_stop(struct datapath *dp)
 		/* Fails with a fatal signal pending alone: then close() does it. */
 		set_running(k, i, false);
 		if (!vhost(k->fd, VHOST_GET_VRING_BASE, &base))
-			dp->dev->ring[i].last_avail = base.num;
+			dp->dev->ring[i].state = base.num;
 	}
 }
 

@@ -77,10 +77,10 @@ static int drain(struct virtio_dev *dev, struct user_queue *q, int budget)
 			break;
 		written = dev->class->serve(dev, &c);
 		if (written < 0) {
-			vring_unpop(&q->ring);	/* last_avail names what is at fault */
+			vring_unpop(&q->ring, c.token);	/* so that ->state names it */
 			return written;
 		}
-		err = vring_push(&q->ring, c.head, written);
+		err = vring_push(&q->ring, c.token, written);
 		if (err)
 			return err;
 		add(&q->requests, 1);
@@ -140,12 +140,13 @@ static int load_queue(struct user_datapath *u, unsigned int i)
 {
 	struct virtio_dev *dev = u->dp.dev;
 	const struct datapath_queue *r = &dev->ring[i];
+	bool packed = virtio_packed(dev);
 	struct vring_config cfg = {
 		.num = r->num,
 		.features = dev->acked,
 		.desc = guest_ptr(dev->vm, r->desc, vring_desc_bytes(r->num)),
-		.avail = guest_ptr(dev->vm, r->avail, vring_avail_bytes(r->num)),
-		.used = guest_ptr(dev->vm, r->used, vring_used_bytes(r->num)),
+		.avail = guest_ptr(dev->vm, r->avail, vring_avail_bytes(r->num, packed)),
+		.used = guest_ptr(dev->vm, r->used, vring_used_bytes(r->num, packed)),
 		.mem = dev->vm,
 	};
 	int err;
@@ -154,7 +155,7 @@ static int load_queue(struct user_datapath *u, unsigned int i)
 		return -EFAULT;
 	u->q[i].broken = false;
 	err = vring_init(&u->q[i].ring, &cfg);
-	return err ? err : vring_load(&u->q[i].ring, r->last_avail);
+	return err ? err : vring_load(&u->q[i].ring, r->state);
 }
 
 static int user_start(struct datapath *dp)
@@ -188,7 +189,7 @@ static void user_stop(struct datapath *dp)
 	iothread_stop(&u->io);
 	for (i = 0; i < u->io.nr; i++)
 		if (u->io.fd[i] >= 0)
-			dp->dev->ring[i].last_avail = vring_save(&u->q[i].ring);
+			dp->dev->ring[i].state = vring_save(&u->q[i].ring);
 }
 
 static void user_stats(struct datapath *dp, unsigned int i, struct datapath_stats *s)

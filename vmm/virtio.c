@@ -97,6 +97,7 @@ static void start(struct virtio_dev *dev)
 
 		dev->ring[i].call_fd = vector == MSIX_NO_VECTOR ? -1 :
 				       dev->msix.vector[vector].fd;
+		dev->ring[i].state = virtio_packed(dev) ? VRING_PACKED_START : 0;
 	}
 	err = dev->datapath->ops->start(dev->datapath);
 	dev->running = !err;
@@ -133,7 +134,6 @@ void virtio_reset(struct virtio_dev *dev)
 		r->num = dev->class->queue_size;
 		if (r->num > dev->datapath->max_queue_size)
 			r->num = dev->datapath->max_queue_size;
-		r->last_avail = 0;
 		r->desc = r->avail = r->used = 0;
 		dev->q[i].vector = MSIX_NO_VECTOR;
 		/* What belongs to the device's former life. */

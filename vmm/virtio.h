@@ -84,6 +84,12 @@ struct virtio_dev {
 	struct msix msix;
 };
 
+/* Whether the driver chose packed rings (2.8). */
+static inline bool virtio_packed(const struct virtio_dev *dev)
+{
+	return dev->acked & 1UL << VIRTIO_F_RING_PACKED;
+}
+
 /* ---- virtio.c ---------------------------------------------------------------- */
 
 /* Return: the nth class, or NULL past the last. Any context. */

@@ -112,7 +112,7 @@ static void queue_write(struct virtio_dev *dev, u64 off, u64 val)
 		return;
 	switch (off) {
 	case VIRTIO_PCI_COMMON_Q_SIZE:
-		if (vring_size_ok(val) && val <= dev->class->queue_size &&
+		if (vring_size_ok(val, virtio_packed(dev)) && val <= dev->class->queue_size &&
 		    val <= dev->datapath->max_queue_size)
 			r->num = val;
 		break;

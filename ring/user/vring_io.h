@@ -21,12 +21,18 @@
 #include <linux/virtio_ring.h>
 
 #define __vring
+#define U16_MAX UINT16_MAX
+#define U32_MAX UINT32_MAX
 
 typedef uint16_t u16;
 typedef uint32_t u32;
 typedef uint64_t u64;
 
-/* A descriptor in host byte order. */
+/* Words that stand for several fields at once. */
+typedef u32 __attribute__((may_alias)) vring_io_word32;
+typedef u64 __attribute__((may_alias)) vring_io_word64;
+
+/* A descriptor in host byte order. Of a packed ring @next is the buffer ID. */
 struct vring_desc_cpu {
 	u64 addr;
 	u32 len;
@@ -75,11 +81,16 @@ static inline int vring_io_read(void *dst, const void *src, size_t n)
 	return 0;
 }
 
-/* Entries of the used ring. */
-static inline int vring_io_put_used(struct vring_used_elem *dst,
-				    const struct vring_used_elem *src, u16 n)
+/* Element i goes to entry at[i] of a used ring of @num. */
+static inline int vring_io_put_used(struct vring_used *used, u32 num,
+				    const struct vring_used_elem *src,
+				    const u16 *at, u16 n)
 {
-	memcpy(dst, src, n * sizeof(*src));
+	u16 i;
+
+	(void)num;
+	for (i = 0; i < n; i++)
+		used->ring[at[i]] = src[i];
 	return 0;
 }
 
@@ -99,6 +110,19 @@ static inline int vring_io_get_desc(const struct vring_desc *p,
 
 	vring_io_read(&copy, p, sizeof(copy));
 	vring_io_desc_to_cpu(d, &copy);
+	return 0;
+}
+
+/* Entries heads[0] to heads[n - 1], which were checked, of a table of @num. */
+static inline int vring_io_get_descs(struct vring_desc *dst,
+				     const struct vring_desc *table, u32 num,
+				     const u16 *heads, u16 n)
+{
+	u16 i;
+
+	(void)num;
+	for (i = 0; i < n; i++)
+		vring_io_read(&dst[i], &table[heads[i]], sizeof(*dst));
 	return 0;
 }
 
@@ -122,6 +146,96 @@ static inline void vring_io_wmb(void)
 static inline void vring_io_mb(void)
 {
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+/*
+ * The packed ring's descriptors from @src on, up to the first whose flags under
+ * @mask are not @want, or @n of them. Flags are read first, all else behind barrier
+ * (A). Return: how many, or -EFAULT.
+ */
+static inline int vring_io_get_packed(struct vring_packed_desc *dst,
+				      const struct vring_packed_desc *src, u16 n,
+				      u16 mask, u16 want)
+{
+	u16 i;
+
+	for (i = 0; i < n; i++) {
+		u16 flags = *(const volatile u16 *)&src[i].flags;
+
+		if ((le16toh(flags) & mask) != want)
+			break;
+	}
+	vring_io_rmb();			/* (A) */
+	vring_io_read(dst, src, i * sizeof(*dst));
+	return i;
+}
+
+static inline void vring_io_packed_to_cpu(struct vring_desc_cpu *d,
+					  const struct vring_packed_desc *s)
+{
+	d->addr = le64toh(s->addr);
+	d->len = le32toh(s->len);
+	d->flags = le16toh(s->flags);
+	d->next = le16toh(s->id);
+}
+
+static inline void vring_io_set_packed(struct vring_packed_desc *d, u16 id,
+				       u32 len, u16 flags)
+{
+	d->len = htole32(len);
+	d->id = htole16(id);
+	d->flags = htole16(flags);
+}
+
+static inline u16 vring_io_packed_flags(const struct vring_packed_desc *d)
+{
+	return le16toh(d->flags);
+}
+
+/*
+ * Length, id and flags of descriptor i go to entry at[i] of a ring of @num in one
+ * store: the driver may look at any time, and goes by the flags. @addr stays.
+ */
+static inline int vring_io_put_packed(struct vring_packed_desc *ring, u32 num,
+				      const struct vring_packed_desc *src,
+				      const u16 *at, u16 n)
+{
+	u64 word;
+	u16 i;
+
+	(void)num;
+	for (i = 0; i < n; i++) {
+		memcpy(&word, &src[i].len, sizeof(word));
+		*(volatile vring_io_word64 *)&ring[at[i]].len = word;
+	}
+	return 0;
+}
+
+/* An event suppression structure is read and written whole. */
+static inline int vring_io_get_event(const struct vring_packed_desc_event *p,
+				     u16 *off_wrap, u16 *flags)
+{
+	struct vring_packed_desc_event e;
+	u32 word = *(const volatile vring_io_word32 *)p;
+
+	memcpy(&e, &word, sizeof(e));
+	*off_wrap = le16toh(e.off_wrap);
+	*flags = le16toh(e.flags);
+	return 0;
+}
+
+static inline int vring_io_put_event(struct vring_packed_desc_event *p,
+				     u16 off_wrap, u16 flags)
+{
+	struct vring_packed_desc_event e = {
+		.off_wrap = htole16(off_wrap),
+		.flags = htole16(flags),
+	};
+	u32 word;
+
+	memcpy(&word, &e, sizeof(word));
+	*(volatile vring_io_word32 *)p = word;
+	return 0;
 }
 
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The device's side in userspace: ring/vring.c over the tests' guest memory, and
+ * The device's side in userspace: ring/ over the tests' guest memory, and
  * a thread that serves it the way the module's worker does.
  *
  * in:  a driver's rings, eventfds
@@ -136,7 +136,7 @@ static int pass(struct udev *u)
 				break;
 			map(u, &c);
 			written = u->serve(u, &c);
-			err = vring_push(&u->vr, c.head, written);
+			err = vring_push(&u->vr, c.token, written);
 			bytes += written;
 			n++;
 			u->requests++;

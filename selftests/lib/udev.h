@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The device's side in userspace: ring/vring.c over the tests' guest memory, and
+ * The device's side in userspace: ring/ over the tests' guest memory, and
  * a thread that serves it the way the module's worker does.
  *
  * in:  a driver's rings, eventfds

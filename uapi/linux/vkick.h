@@ -15,20 +15,46 @@
  *			address space (every call but the GET_FEATURES getters
  *			and VKICK_GET_INFO)
  *	EBUSY		owned already (SET_OWNER); the queue runs, and must be
- *			stopped first (NUM, BASE, SET_FEATURES)
+ *			stopped first (NUM, BASE, SET_FEATURES); the worker has
+ *			queues (FREE_WORKER)
  *	ENOBUFS		no queue with this index
+ *	ENODEV		no worker with this id
+ *	ENOSPC		the device has as many workers as it can
+ *	EAGAIN		no more threads for this process (RLIMIT_NPROC, pids.max)
  *	EINVAL		a value is out of range or misaligned, regions overlap
  *			or wrap around, or a queue lacks NUM or ADDR at its
  *			start
  *	EFAULT		an argument, or a ring at its queue's start, does not
- *			lie in mapped user memory
+ *			lie in mapped user memory; VHOST_F_LOG_ALL without a
+ *			log that covers the memory table
  *	EOPNOTSUPP	unknown feature bits, flags or nonzero padding
  *	E2BIG		too many memory regions; nonzero bytes past the end of
  *			a struct
  *	EBADF		the fd is not open; or is not an eventfd (EINVAL)
  *	ENOTTY		no such ioctl on this device
  *	EINTR		a fatal signal came while waiting for a busy queue
- *	ENOMEM		no memory, or the worker could not be started
+ *	ENOMEM		no memory, or the log does not fit RLIMIT_MEMLOCK
+ *
+ * What the vhost ioctls mean here, where <linux/vhost.h> leaves it open:
+ *
+ * Packed rings (VIRTIO_F_RING_PACKED): desc_user_addr is the descriptor ring,
+ * avail_user_addr the driver's event suppression (4-byte aligned), used_user_addr
+ * the device's. A queue whose BASE was never set starts as VIRTIO 1.2, 2.8.1 says,
+ * with both wrap counters 1.
+ *
+ * Workers: SET_OWNER makes worker 0, which serves all queues until
+ * VHOST_ATTACH_VRING_WORKER says otherwise. A queue may be moved while it runs.
+ *
+ * Polling (VHOST_SET_VRING_BUSYLOOP_TIMEOUT, microseconds): a queue that ran empty
+ * is watched for up to this long before the driver is asked for a kick. The time
+ * really spent adapts to what the last polls were worth.
+ *
+ * Dirty log: one bit for each 4096 bytes of guest-physical memory, counted from
+ * the start of the bitmap at SET_LOG_BASE. It is mapped, and counted against
+ * RLIMIT_MEMLOCK, while VHOST_F_LOG_ALL is acknowledged; this feature alone may
+ * change while queues run. With VHOST_VRING_F_LOG the ring's own writes are logged
+ * as well: the used ring (packed: the device's event suppression) at
+ * log_guest_addr, a packed descriptor ring where the memory table has its address.
  */
 #ifndef _UAPI_LINUX_VKICK_H
 #define _UAPI_LINUX_VKICK_H
@@ -121,6 +147,11 @@ struct vkick_running {
  * @budget_exhausted: passes that ended with work left, to let others run
  * @kick_to_used_ns: log2 histogram, nanoseconds from the kick that made the
  *	queue runnable to the end of the pass that served it
+ * @poll_hits: times that polling found work before its time was up
+ * @poll_misses: times that it did not
+ * @poll_window_ns: for how long the queue is polled at present, at most what
+ *	VHOST_SET_VRING_BUSYLOOP_TIMEOUT allows; 0: polling does not pay
+ * @in_flight: requests that the class has not completed
  *
  * Counters start at 0 with VHOST_SET_OWNER and survive stops.
  */
@@ -139,10 +170,36 @@ struct vkick_stats {
 	__aligned_u64 rechecks;
 	__aligned_u64 budget_exhausted;
 	__aligned_u64 kick_to_used_ns[VKICK_HIST_BUCKETS];
+	__aligned_u64 poll_hits;
+	__aligned_u64 poll_misses;
+	__aligned_u64 poll_window_ns;
+	__aligned_u64 in_flight;
+};
+
+/* The longest @latency_ns of struct vkick_null_latency. */
+#define VKICK_NULL_MAX_LATENCY_NS	1000000000U
+
+/**
+ * struct vkick_null_latency - VKICK_NULL_SET_LATENCY: how long a request takes
+ * @size: sizeof(struct vkick_null_latency)
+ * @reserved: 0, else EOPNOTSUPP
+ * @latency_ns: 0 to VKICK_NULL_MAX_LATENCY_NS, else EINVAL
+ *
+ * /dev/vkick-null completes a request at once if @latency_ns is 0, as it is at
+ * first; else from a timer interrupt this much later, as a disk would. Applies to
+ * requests from the call on. Forgotten by VHOST_RESET_OWNER.
+ */
+struct vkick_null_latency {
+	__u32 size;
+	__u32 reserved;
+	__aligned_u64 latency_ns;
 };
 
 #define VKICK_GET_INFO		_IOWR(VKICK_IOCTL_TYPE, 0x00, struct vkick_info)
 #define VKICK_SET_RUNNING	_IOW(VKICK_IOCTL_TYPE, 0x01, struct vkick_running)
 #define VKICK_GET_STATS		_IOWR(VKICK_IOCTL_TYPE, 0x02, struct vkick_stats)
+
+/* Of one class alone; ENOTTY elsewhere. */
+#define VKICK_NULL_SET_LATENCY	_IOW(VKICK_IOCTL_TYPE, 0x10, struct vkick_null_latency)
 
 #endif /* _UAPI_LINUX_VKICK_H */

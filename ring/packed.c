@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The virtqueue engine, packed rings (VIRTIO 1.2, 2.8): steps 4 and 7.
+ *
+ * in:  a struct vring_dev laid over guest memory
+ * out: chains popped, used descriptors published, the decision on a call
+ *
+ * The theory of operation, and the barriers named (A) to (D), stand in vring.h.
+ *
+ * The driver and the device go round the ring in the same order, each with a wrap
+ * counter that starts at 1 and flips whenever the end is passed (2.8.1). A
+ * descriptor is available if its AVAIL bit equals the driver's wrap counter and its
+ * USED bit does not; it is used if both equal the device's.
+ */
+#include "vring_impl.h"
+
+#define F_AVAIL		(1U << VRING_PACKED_DESC_F_AVAIL)
+#define F_USED		(1U << VRING_PACKED_DESC_F_USED)
+#define WRAP		(1U << VRING_PACKED_EVENT_F_WRAP_CTR)
+
+int vring_packed_init(struct vring_dev *vr, const struct vring_config *cfg)
+{
+	struct vring_packed *p = &vr->p;
+
+	/* 2.8.10: alignment of the three parts. */
+	if ((unsigned long)cfg->desc & 15 || (unsigned long)cfg->avail & 3 ||
+	    (unsigned long)cfg->used & 3)
+		return -EINVAL;
+	p->desc = cfg->desc;
+	p->driver = cfg->avail;
+	p->device = cfg->used;
+	return 0;
+}
+
+static int vring_packed_put_event(struct vring_dev *vr, u16 off_wrap, u16 flags)
+{
+	vring_extend(&vr->dirty.used, 0, sizeof(*vr->p.device));
+	return vring_io_put_event(vr->p.device, off_wrap, flags);
+}
+
+int vring_packed_load(struct vring_dev *vr, u32 state)
+{
+	struct vring_packed *p = &vr->p;
+	u16 avail = state, used = state >> 16;
+
+	p->avail = avail & ~WRAP;
+	p->avail_wrap = avail & WRAP;
+	p->used = used & ~WRAP;
+	p->used_wrap = used & WRAP;
+	if (p->avail >= vr->num || p->used >= vr->num)
+		return -EINVAL;
+	p->push = p->used;
+	p->push_wrap = p->used_wrap;
+	p->undecided = 2 * vr->num;	/* whatever the driver waits for, call */
+	p->nr_fetched = 0;
+
+	/* Whoever served the ring before may have left DISABLE behind. */
+	return vring_packed_put_event(vr, 0, VRING_PACKED_EVENT_FLAG_ENABLE);
+}
+
+u32 vring_packed_save(const struct vring_dev *vr)
+{
+	const struct vring_packed *p = &vr->p;
+	u32 avail = p->avail | (p->avail_wrap ? WRAP : 0);
+	u32 used = p->used | (p->used_wrap ? WRAP : 0);
+
+	return avail | used << 16;
+}
+
+/* The flags of an available descriptor, of those two. */
+static u16 vring_packed_avail_flags(const struct vring_packed *p)
+{
+	return p->avail_wrap ? F_AVAIL : F_USED;
+}
+
+/*
+ * Refills fetched[] with descriptors from p->avail on, up to the end of the ring:
+ * those that are available, or just one, whatever its flags say, if @any.
+ * Return: 1 if there are some, 0 if not.
+ */
+static int vring_packed_fetch(struct vring_dev *vr, bool any)
+{
+	struct vring_packed *p = &vr->p;
+	u16 mask = any ? 0 : F_AVAIL | F_USED;
+	u16 n = any ? 1 : vring_min(vr->num - p->avail, VRING_POP_BATCH);
+	int ret;
+
+	/* with barrier (A) */
+	ret = vring_io_get_packed(p->fetched, &p->desc[p->avail], n, mask,
+				  vring_packed_avail_flags(p) & mask);
+	if (ret <= 0)
+		return ret;
+	p->next_fetched = 0;
+	p->nr_fetched = ret;
+	return 1;
+}
+
+/* The next place on the way round. */
+static inline void vring_packed_advance(const struct vring_dev *vr, u16 *at,
+					bool *wrap, u32 nr_desc)
+{
+	u32 next = *at + nr_desc;
+
+	if (next >= vr->num) {
+		next -= vr->num;
+		*wrap = !*wrap;
+	}
+	*at = next;
+}
+
+/* Takes the descriptor at p->avail, if fetched[] has one. */
+static inline void vring_packed_take(struct vring_dev *vr, struct vring_desc_cpu *d)
+{
+	struct vring_packed *p = &vr->p;
+
+	vring_io_packed_to_cpu(d, &p->fetched[p->next_fetched++]);
+	p->nr_fetched--;
+	vring_packed_advance(vr, &p->avail, &p->avail_wrap, 1);
+}
+
+/* Takes a chain of @room descriptors at most. Return: how many, or -errno. */
+static int vring_packed_walk(struct vring_dev *vr, struct vring_chain *c,
+			     u32 room, u16 *id)
+{
+	struct vring_packed *p = &vr->p;
+	struct vring_desc_cpu d;
+	u32 nr = 0;
+	int err;
+
+	for (;;) {
+		vring_packed_take(vr, &d);
+		nr++;
+		if (d.flags & VRING_DESC_F_INDIRECT) {
+			/* 2.8.19: not in a list of descriptors. */
+			err = nr == 1 ? vring_add_indirect(vr, c, &d) : -EINVAL;
+			if (err)
+				return err;
+			break;
+		}
+		err = vring_chain_add(c, &d);
+		if (err)
+			return err;
+		if (!(d.flags & VRING_DESC_F_NEXT))
+			break;
+		if (nr == room)
+			return -EINVAL;
+		/*
+		 * The rest of a chain is there if its start is (2.8.21), and (A)
+		 * was passed since that was seen.
+		 */
+		if (!p->nr_fetched) {
+			err = vring_packed_fetch(vr, false);
+			if (!err)
+				err = vring_packed_fetch(vr, true);
+			if (err < 0)
+				return err;
+		}
+	}
+	*id = d.next;
+	return nr;
+}
+
+int vring_packed_pop(struct vring_dev *vr, struct vring_chain *c)
+{
+	struct vring_packed *p = &vr->p;
+	u16 avail = p->avail, id = 0;
+	bool wrap = p->avail_wrap;
+	u32 room;
+	int ret;
+
+	if (!p->nr_fetched) {
+		ret = vring_packed_fetch(vr, false);
+		if (ret <= 0)
+			return ret;
+	}
+	vring_chain_start(c);
+	/* What is in flight cannot be available again, but from a broken driver. */
+	room = vr->num - vr->in_flight;
+	ret = room ? vring_packed_walk(vr, c, room, &id) : -EINVAL;
+	if (ret < 0) {
+		p->avail = avail;
+		p->avail_wrap = wrap;
+		p->nr_fetched = 0;
+		return ret;
+	}
+	vring_chain_end(c, id, ret);
+	vr->in_flight += ret;
+	return 1;
+}
+
+void vring_packed_unpop(struct vring_dev *vr, u16 nr_desc)
+{
+	struct vring_packed *p = &vr->p;
+
+	if (p->avail < nr_desc) {
+		p->avail += vr->num;
+		p->avail_wrap = !p->avail_wrap;
+	}
+	p->avail -= nr_desc;
+	p->nr_fetched = 0;
+}
+
+/* Makes the pending descriptors visible to the driver. */
+static int vring_packed_publish(struct vring_dev *vr)
+{
+	struct vring_packed *p = &vr->p;
+	u32 n;
+	int err;
+
+	/* The first one last: until then the driver looks at no other. */
+	if (vr->nr_pending > 1) {
+		err = vring_io_put_packed(p->desc, vr->num, p->pending + 1,
+					  vr->at + 1, vr->nr_pending - 1);
+		if (err)
+			return err;
+	}
+	vring_io_wmb();			/* (B) */
+	err = vring_io_put_packed(p->desc, vr->num, p->pending, vr->at, 1);
+	if (err)
+		return err;
+	vring_extend_by_pending(vr, &vr->dirty.desc, 0,
+				sizeof(struct vring_packed_desc));
+
+	n = p->push > p->used ? 0 : vr->num;
+	n += p->push - p->used;
+	p->used = p->push;
+	p->used_wrap = p->push_wrap;
+	/* Twice the ring stands for all places that there are. */
+	p->undecided = p->undecided + n < 2 * vr->num ? p->undecided + n : 2 * vr->num;
+	vr->in_flight -= n;
+	vr->nr_pending = 0;
+	vr->undecided = true;
+	return 0;
+}
+
+int vring_packed_push(struct vring_dev *vr, struct vring_token t, u32 written)
+{
+	struct vring_packed *p = &vr->p;
+	u16 flags;
+	int err;
+
+	if (vr->in_order) {
+		/* 2.8.11: the last of a batch stands for all, in the first one's place. */
+		if (vr->nr_pending && vr->last_full) {
+			u16 last = vr->nr_pending - 1;
+
+			flags = vring_io_packed_flags(&p->pending[last]);
+			flags &= ~VRING_DESC_F_WRITE;
+			flags |= written ? VRING_DESC_F_WRITE : 0;
+			vring_io_set_packed(&p->pending[last], t.id, written, flags);
+			vr->last_full = vring_written_in_full(t, written);
+			vring_packed_advance(vr, &p->push, &p->push_wrap, t.nr_desc);
+			return 0;
+		}
+		vr->last_full = vring_written_in_full(t, written);
+	}
+	if (vr->nr_pending == VRING_PUSH_BATCH) {
+		err = vring_packed_publish(vr);
+		if (err)
+			return err;
+	}
+	flags = p->push_wrap ? F_AVAIL | F_USED : 0;
+	if (written)
+		flags |= VRING_DESC_F_WRITE;
+	vr->at[vr->nr_pending] = p->push;
+	vring_io_set_packed(&p->pending[vr->nr_pending], t.id, written, flags);
+	vr->nr_pending++;
+	vring_packed_advance(vr, &p->push, &p->push_wrap, t.nr_desc);
+	return 0;
+}
+
+/*
+ * Whether descriptor @off_wrap is among the last @n that were used. Places, counted
+ * round twice, once for each wrap counter, run from 0 to twice the ring's size.
+ */
+static bool vring_packed_need_event(const struct vring_dev *vr, u16 off_wrap, u32 n)
+{
+	const struct vring_packed *p = &vr->p;
+	u32 all = 2 * vr->num, event = off_wrap & ~WRAP, next = p->used, back;
+
+	if (n >= all)
+		return true;
+	if (event >= vr->num)
+		return false;		/* a place that never comes */
+	if (off_wrap & WRAP)
+		event += vr->num;
+	if (p->used_wrap)
+		next += vr->num;
+	back = next >= event ? next - event : next + all - event;
+	return back && back <= n;
+}
+
+int vring_packed_flush(struct vring_dev *vr)
+{
+	u16 off_wrap, flags;
+	u32 n;
+	int err;
+
+	if (vr->nr_pending) {
+		err = vring_packed_publish(vr);
+		if (err)
+			return err;
+	}
+	if (!vr->undecided)
+		return 0;
+
+	n = vr->p.undecided;
+	vr->p.undecided = 0;
+	vr->undecided = false;
+
+	vring_io_mb();			/* (C) */
+	err = vring_io_get_event(vr->p.driver, &off_wrap, &flags);
+	if (err)
+		return err;
+	if (flags == VRING_PACKED_EVENT_FLAG_DISABLE)
+		return 0;
+	if (flags == VRING_PACKED_EVENT_FLAG_DESC && vr->event_idx)
+		return vring_packed_need_event(vr, off_wrap, n);
+	return 1;
+}
+
+int vring_packed_disable_notify(struct vring_dev *vr)
+{
+	vr->notify_off = true;
+	return vring_packed_put_event(vr, 0, VRING_PACKED_EVENT_FLAG_DISABLE);
+}
+
+int vring_packed_enable_notify(struct vring_dev *vr)
+{
+	const struct vring_packed *p = &vr->p;
+	int err;
+
+	if (vr->event_idx)
+		err = vring_packed_put_event(vr, p->avail | (p->avail_wrap ? WRAP : 0),
+					     VRING_PACKED_EVENT_FLAG_DESC);
+	else
+		err = vring_packed_put_event(vr, 0, VRING_PACKED_EVENT_FLAG_ENABLE);
+	if (err)
+		return err;
+	vr->notify_off = false;
+
+	vring_io_mb();			/* (D) */
+	return vring_packed_has_avail(vr);
+}
+
+int vring_packed_has_avail(const struct vring_dev *vr)
+{
+	const struct vring_packed *p = &vr->p;
+	u16 flags;
+	int err;
+
+	err = vring_io_get16((const __virtio16 __vring *)&p->desc[p->avail].flags,
+			     &flags);
+	if (err)
+		return err;
+	return (flags & (F_AVAIL | F_USED)) == vring_packed_avail_flags(p);
+}

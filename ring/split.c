@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The virtqueue engine, split rings (VIRTIO 1.2, 2.7): steps 4 and 7.
+ *
+ * in:  a struct vring_dev laid over guest memory
+ * out: chains popped, used elements published, the decision on a call
+ *
+ * The theory of operation, and the barriers named (A) to (D), stand in vring.h.
+ */
+#include "vring_impl.h"
+
+int vring_split_init(struct vring_dev *vr, const struct vring_config *cfg)
+{
+	struct vring_split *s = &vr->s;
+
+	/* 2.7: alignment of the three parts. */
+	if ((unsigned long)cfg->desc & 15 || (unsigned long)cfg->avail & 1 ||
+	    (unsigned long)cfg->used & 3)
+		return -EINVAL;
+	s->desc = cfg->desc;
+	s->avail = cfg->avail;
+	s->used = cfg->used;
+	s->mask = cfg->num - 1;
+	return 0;
+}
+
+/* Offsets in the used ring, for the dirty log. */
+static u32 vring_split_event_offset(const struct vring_dev *vr)
+{
+	return offsetof(struct vring_used, ring) +
+	       vr->num * sizeof(struct vring_used_elem);
+}
+
+static int vring_split_put_flags(struct vring_dev *vr, u16 flags)
+{
+	vring_extend(&vr->dirty.used, 0, 2);
+	return vring_io_put16(&vr->s.used->flags, flags);
+}
+
+int vring_split_load(struct vring_dev *vr, u32 state)
+{
+	struct vring_split *s = &vr->s;
+	u16 used_idx;
+	int err;
+
+	if (state > U16_MAX)
+		return -EINVAL;
+	err = vring_io_get16(&s->used->idx, &used_idx);
+	if (err)
+		return err;
+	/* Whoever served the ring before may have left NO_NOTIFY behind. */
+	err = vring_split_put_flags(vr, 0);
+	if (err)
+		return err;
+
+	s->last_avail = state;
+	s->avail_idx = state;
+	s->used_idx = used_idx;
+	s->push_idx = used_idx;
+	s->signalled_used = used_idx;
+	s->signalled_valid = false;
+	s->nr_heads = 0;
+	return 0;
+}
+
+/*
+ * Refills heads[], and first[] with the descriptors that they name, up to the
+ * first head that names none. Return: 1 if there are some now, 0 if the ring is
+ * empty.
+ */
+static int vring_split_fetch(struct vring_dev *vr)
+{
+	struct vring_split *s = &vr->s;
+	u16 at, n, before_wrap, good;
+	int err;
+
+	if (s->avail_idx == s->last_avail) {
+		u16 avail_idx;
+
+		err = vring_io_get16(&s->avail->idx, &avail_idx);
+		if (err)
+			return err;
+		if (avail_idx == s->last_avail)
+			return 0;
+		/* More than the ring can hold: the driver's index is junk. */
+		if ((u16)(avail_idx - s->last_avail) > vr->num)
+			return -EINVAL;
+		s->avail_idx = avail_idx;
+		vring_io_rmb();		/* (A) */
+	}
+
+	at = s->last_avail & s->mask;
+	n = vring_min(s->avail_idx - s->last_avail, VRING_POP_BATCH);
+	before_wrap = vring_min(n, vr->num - at);
+	err = vring_io_get16s(s->heads, &s->avail->ring[at], before_wrap);
+	if (!err && n > before_wrap)
+		err = vring_io_get16s(s->heads + before_wrap, &s->avail->ring[0],
+				      n - before_wrap);
+	if (err)
+		return err;
+	for (good = 0; good < n && s->heads[good] < vr->num; good++)
+		;
+	if (good) {
+		err = vring_io_get_descs(s->first, s->desc, vr->num, s->heads, good);
+		if (err)
+			return err;
+	}
+	s->next_head = 0;
+	s->nr_heads = n;
+	return 1;
+}
+
+/* Walks the chain that starts with descriptor @d. */
+static int vring_split_walk(struct vring_dev *vr, struct vring_chain *c,
+			    struct vring_desc_cpu *d)
+{
+	u32 seen;
+	int err;
+
+	for (seen = 1; ; seen++) {
+		/* 2.7.5.3.2: WRITE is ignored here, plain ones may precede. */
+		if (d->flags & VRING_DESC_F_INDIRECT)
+			return vring_add_indirect(vr, c, d);
+		err = vring_chain_add(c, d);
+		if (err)
+			return err;
+		if (!(d->flags & VRING_DESC_F_NEXT))
+			return 0;
+		/* More links than descriptors: a loop. */
+		if (seen == vr->num || d->next >= vr->num)
+			return -EINVAL;
+		err = vring_io_get_desc(&vr->s.desc[d->next], d);
+		if (err)
+			return err;
+	}
+}
+
+int vring_split_pop(struct vring_dev *vr, struct vring_chain *c)
+{
+	struct vring_split *s = &vr->s;
+	struct vring_desc_cpu d;
+	u16 head;
+	int err;
+
+	if (!s->nr_heads) {
+		err = vring_split_fetch(vr);
+		if (err <= 0)
+			return err;
+	}
+	head = s->heads[s->next_head];
+	if (head >= vr->num)
+		return -EINVAL;
+	/* No honest driver has more chains out than the ring has descriptors. */
+	if (vr->in_flight == vr->num)
+		return -EINVAL;
+
+	vring_io_desc_to_cpu(&d, &s->first[s->next_head]);
+	vring_chain_start(c);
+	err = vring_split_walk(vr, c, &d);
+	if (err)
+		return err;
+	vring_chain_end(c, head, 1);
+
+	s->next_head++;
+	s->nr_heads--;
+	s->last_avail++;
+	vr->in_flight++;
+	return 1;
+}
+
+void vring_split_unpop(struct vring_dev *vr)
+{
+	vr->s.last_avail--;
+	vr->s.nr_heads = 0;	/* fetched anew, if it is popped again */
+}
+
+/* Makes the pending elements visible to the driver. */
+static int vring_split_publish(struct vring_dev *vr)
+{
+	struct vring_split *s = &vr->s;
+	u16 n = s->push_idx - s->used_idx;
+	int err;
+
+	err = vring_io_put_used(s->used, vr->num, s->pending, vr->at,
+				vr->nr_pending);
+	if (err)
+		return err;
+	vring_io_wmb();			/* (B) */
+	err = vring_io_put16(&s->used->idx, s->push_idx);
+	if (err)
+		return err;
+	vring_extend(&vr->dirty.used, offsetof(struct vring_used, idx),
+		     offsetof(struct vring_used, ring));
+	vring_extend_by_pending(vr, &vr->dirty.used,
+				offsetof(struct vring_used, ring),
+				sizeof(struct vring_used_elem));
+
+	/* Passed the index of the last decision: it says nothing any more. */
+	if ((u16)(s->push_idx - s->signalled_used) < n)
+		s->signalled_valid = false;
+	s->used_idx = s->push_idx;
+	vr->in_flight -= n;
+	vr->nr_pending = 0;
+	vr->undecided = true;
+	return 0;
+}
+
+int vring_split_push(struct vring_dev *vr, struct vring_token t, u32 written)
+{
+	struct vring_split *s = &vr->s;
+	int err;
+
+	if (vr->in_order) {
+		/* 2.7.9: the last of a batch stands for all, in the first one's place. */
+		if (vr->nr_pending && vr->last_full) {
+			vring_io_set_used(&s->pending[vr->nr_pending - 1], t.id,
+					  written);
+			vr->last_full = vring_written_in_full(t, written);
+			s->push_idx++;
+			return 0;
+		}
+		vr->last_full = vring_written_in_full(t, written);
+	}
+	/* No more than the ring holds, or the batch would overwrite itself. */
+	if (vr->nr_pending == VRING_PUSH_BATCH || vr->nr_pending == vr->num) {
+		err = vring_split_publish(vr);
+		if (err)
+			return err;
+	}
+	vr->at[vr->nr_pending] = s->push_idx & s->mask;
+	vring_io_set_used(&s->pending[vr->nr_pending], t.id, written);
+	vr->nr_pending++;
+	s->push_idx++;
+	return 0;
+}
+
+int vring_split_flush(struct vring_dev *vr)
+{
+	struct vring_split *s = &vr->s;
+	u16 old = s->signalled_used, event;
+	bool valid;
+	int err;
+
+	if (vr->nr_pending) {
+		err = vring_split_publish(vr);
+		if (err)
+			return err;
+	}
+	if (!vr->undecided)
+		return 0;
+
+	valid = s->signalled_valid;	/* as vring_split_publish() left it */
+	vr->undecided = false;
+	s->signalled_used = s->used_idx;
+	s->signalled_valid = true;
+
+	vring_io_mb();			/* (C) */
+	if (!vr->event_idx) {
+		u16 flags;
+
+		err = vring_io_get16(&s->avail->flags, &flags);
+		return err ? err : !(flags & VRING_AVAIL_F_NO_INTERRUPT);
+	}
+	err = vring_io_get16(&s->avail->ring[vr->num], &event);
+	if (err)
+		return err;
+	return !valid || vring_need_event(event, s->used_idx, old);
+}
+
+int vring_split_disable_notify(struct vring_dev *vr)
+{
+	/* 2.7.10.2: with EVENT_IDX flags stay 0; avail_event alone decides. */
+	if (vr->event_idx)
+		return 0;
+	vr->notify_off = true;
+	return vring_split_put_flags(vr, VRING_USED_F_NO_NOTIFY);
+}
+
+int vring_split_enable_notify(struct vring_dev *vr)
+{
+	struct vring_split *s = &vr->s;
+	int err;
+
+	if (vr->event_idx) {
+		u32 offset = vring_split_event_offset(vr);
+
+		vring_extend(&vr->dirty.used, offset, offset + 2);
+		err = vring_io_put16((__virtio16 __vring *)&s->used->ring[vr->num],
+				     s->last_avail);
+	} else {
+		err = vring_split_put_flags(vr, 0);
+	}
+	if (err)
+		return err;
+	vr->notify_off = false;
+
+	vring_io_mb();			/* (D) */
+	return vring_split_has_avail(vr);
+}
+
+int vring_split_has_avail(const struct vring_dev *vr)
+{
+	u16 avail_idx;
+	int err;
+
+	err = vring_io_get16(&vr->s.avail->idx, &avail_idx);
+	return err ? err : avail_idx != vr->s.last_avail;
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What vring.c, split.c and packed.c share, and nobody else sees.
+ */
+#ifndef VRING_IMPL_H
+#define VRING_IMPL_H
+
+#include "vring.h"
+
+/* Each with the context and the return value of its public namesake. */
+int vring_split_init(struct vring_dev *vr, const struct vring_config *cfg);
+int vring_split_load(struct vring_dev *vr, u32 state);
+void vring_split_unpop(struct vring_dev *vr);
+int vring_split_flush(struct vring_dev *vr);
+int vring_split_disable_notify(struct vring_dev *vr);
+int vring_split_enable_notify(struct vring_dev *vr);
+int vring_split_has_avail(const struct vring_dev *vr);
+
+int vring_packed_init(struct vring_dev *vr, const struct vring_config *cfg);
+int vring_packed_load(struct vring_dev *vr, u32 state);
+u32 vring_packed_save(const struct vring_dev *vr);
+void vring_packed_unpop(struct vring_dev *vr, u16 nr_desc);
+int vring_packed_flush(struct vring_dev *vr);
+int vring_packed_disable_notify(struct vring_dev *vr);
+int vring_packed_enable_notify(struct vring_dev *vr);
+int vring_packed_has_avail(const struct vring_dev *vr);
+
+int vring_add_indirect(struct vring_dev *vr, struct vring_chain *c,
+		       const struct vring_desc_cpu *t);
+
+static inline u16 vring_min(u16 a, u16 b)
+{
+	return a < b ? a : b;
+}
+
+static inline void vring_chain_start(struct vring_chain *c)
+{
+	c->nr_out = 0;
+	c->nr_in = 0;
+	c->out_bytes = 0;
+	c->in_bytes = 0;
+}
+
+/* Appends one descriptor to the chain. */
+static inline int vring_chain_add(struct vring_chain *c,
+				  const struct vring_desc_cpu *d)
+{
+	u32 n = c->nr_out + c->nr_in;
+	bool in = d->flags & VRING_DESC_F_WRITE;
+
+	/* 2.7.4.2: all that the device writes comes after all that it reads. */
+	if (!in && c->nr_in)
+		return -EINVAL;
+	if (!d->len)
+		return 0;
+	if (n == c->max_segs)
+		return -E2BIG;
+	if (c->out_bytes + c->in_bytes + d->len > 1ULL << 32)
+		return -EINVAL;
+
+	c->segs[n].gpa = d->addr;
+	c->segs[n].len = d->len;
+	if (in) {
+		c->nr_in++;
+		c->in_bytes += d->len;
+	} else {
+		c->nr_out++;
+		c->out_bytes += d->len;
+	}
+	return 0;
+}
+
+/* The chain is whole. */
+static inline void vring_chain_end(struct vring_chain *c, u16 id, u16 nr_desc)
+{
+	c->token.id = id;
+	c->token.nr_desc = nr_desc;
+	c->token.in_bytes = c->in_bytes < U32_MAX ? c->in_bytes : U32_MAX;
+}
+
+/*
+ * Whether each writable byte of a chain was written, so that with IN_ORDER a later
+ * used element may stand for this one too. Of a chain of 4 GiB nobody can say so.
+ */
+static inline bool vring_written_in_full(struct vring_token t, u32 written)
+{
+	return written == t.in_bytes && written != U32_MAX;
+}
+
+static inline void vring_extend(struct vring_extent *e, u32 from, u32 to)
+{
+	if (from < e->from)
+		e->from = from;
+	if (to > e->to)
+		e->to = to;
+}
+
+/*
+ * The pending elements' places, in entries of the ring, as an extent of bytes. Places
+ * run forward; a batch that wraps around is taken for the whole ring.
+ */
+static inline void vring_extend_by_pending(struct vring_dev *vr,
+					   struct vring_extent *e, u32 offset,
+					   u32 entry_bytes)
+{
+	u32 first = vr->at[0], last = vr->at[vr->nr_pending - 1];
+
+	if (last < first) {
+		first = 0;
+		last = vr->num - 1;
+	}
+	vring_extend(e, offset + first * entry_bytes,
+		     offset + (last + 1) * entry_bytes);
+}
+
+#endif
