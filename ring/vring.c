@@ -121,13 +121,16 @@ static int vring_read_guest(struct vring_dev *vr, void *dst, u64 gpa, u32 len)
 
 /*
  * Appends the table that descriptor @t points to. Of a split ring its descriptors
- * are chained by next (2.7.5.3); of a packed one they follow each other, and
- * of their flags WRITE alone has a meaning (2.8.7).
+ * are chained by next (2.7.5.3); of a packed one they have the packed layout, follow
+ * each other, and of their flags WRITE alone has a meaning (2.8.7).
  */
 int vring_add_indirect(struct vring_dev *vr, struct vring_chain *c,
 		       const struct vring_desc_cpu *t)
 {
-	struct vring_desc block[INDIRECT_BATCH];
+	union {
+		struct vring_desc split;
+		struct vring_packed_desc packed;
+	} block[INDIRECT_BATCH];
 	struct vring_desc_cpu d;
 	u32 start = 0, loaded = 0;	/* block[] holds [start, start + loaded) */
 	u32 num, seen, i = 0;
@@ -153,7 +156,10 @@ int vring_add_indirect(struct vring_dev *vr, struct vring_chain *c,
 			if (err)
 				return err;
 		}
-		vring_io_desc_to_cpu(&d, &block[i - start]);
+		if (vr->packed)
+			vring_io_packed_to_cpu(&d, &block[i - start].packed);
+		else
+			vring_io_desc_to_cpu(&d, &block[i - start].split);
 
 		if (d.flags & VRING_DESC_F_INDIRECT)
 			return -EINVAL;
