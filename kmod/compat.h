@@ -3,7 +3,9 @@
  * All that differs between the kernels we build on, decided by what their headers
  * have (the HAVE_* of Kbuild), not by version numbers: distributions backport.
  *
+ *   VHOST_NEW_WORKER etc.	ioctls
  *   vk_eventfd_signal()	add 1 to an eventfd
+ *   vk_hrtimer_setup()		prepare a timer of relative time
  *   struct vk_task		a thread that runs in the address space and the cgroups
  *				of the process that made it
  *
@@ -19,13 +21,32 @@
 #include <linux/completion.h>
 #include <linux/err.h>
 #include <linux/eventfd.h>
+#include <linux/hrtimer.h>
 #include <linux/kthread.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/vhost.h>
 
 #ifdef HAVE_VHOST_TASK
 #include <linux/sched/vhost_task.h>
+#endif
+
+/* From linux 6.5 on; clients of older kernels' headers bring them along, too. */
+#ifndef VHOST_NEW_WORKER
+struct vhost_worker_state {
+	unsigned int worker_id;
+};
+
+struct vhost_vring_worker {
+	unsigned int index;
+	unsigned int worker_id;
+};
+
+#define VHOST_NEW_WORKER		_IOR(VHOST_VIRTIO, 0x8, struct vhost_worker_state)
+#define VHOST_FREE_WORKER		_IOW(VHOST_VIRTIO, 0x9, struct vhost_worker_state)
+#define VHOST_ATTACH_VRING_WORKER	_IOW(VHOST_VIRTIO, 0x15, struct vhost_vring_worker)
+#define VHOST_GET_VRING_WORKER		_IOWR(VHOST_VIRTIO, 0x16, struct vhost_vring_worker)
 #endif
 
 static inline void vk_eventfd_signal(struct eventfd_ctx *ctx)
@@ -34,6 +55,17 @@ static inline void vk_eventfd_signal(struct eventfd_ctx *ctx)
 	eventfd_signal(ctx, 1);
 #else
 	eventfd_signal(ctx);
+#endif
+}
+
+static inline void vk_hrtimer_setup(struct hrtimer *timer,
+				    enum hrtimer_restart (*fn)(struct hrtimer *))
+{
+#ifdef HAVE_HRTIMER_SETUP
+	hrtimer_setup(timer, fn, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
+#else
+	hrtimer_init(timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
+	timer->function = fn;
 #endif
 }
 
@@ -165,7 +197,8 @@ static inline int vk_task_start(struct vk_task *task)
 {
 	wake_up_process(task->thread);
 	wait_for_completion(&task->ready);
-	return task->error;
+	/* As a thread of the owner's would have; kthreads start out anywhere. */
+	return task->error ?: set_cpus_allowed_ptr(task->thread, current->cpus_ptr);
 }
 
 /*

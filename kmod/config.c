@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * One queue's configuration, start and stop.
+ * One queue's configuration.
  *
- * in:  VHOST_SET_VRING_{NUM,ADDR,BASE}, VHOST_GET_VRING_BASE, VKICK_SET_RUNNING
- * out: a ring laid over the owner's memory, or the guarantee that it is left alone
+ * in:  VHOST_{SET,GET}_VRING_{BASE,BUSYLOOP_TIMEOUT}, VHOST_SET_VRING_{NUM,ADDR};
+ *      the memory table and the dirty log, from dev.c
+ * out: a ring laid over the owner's memory
  *
  * Context of all: process, dev->mutex held. Each takes queue->lock, killably: the
  * worker may hold it while it waits for a page of the owner's.
@@ -27,7 +28,7 @@ int vk_config_set_num(struct vk_queue *q, u32 num)
 
 	if (mutex_lock_killable(&q->lock))
 		return -EINTR;
-	if (q->running)
+	if (q->state != VK_STOPPED)
 		err = -EBUSY;
 	else if (!vring_size_ok(num, vk_config_packed(q)))
 		err = -EINVAL;
@@ -43,7 +44,7 @@ int vk_config_set_base(struct vk_queue *q, u32 base)
 
 	if (mutex_lock_killable(&q->lock))
 		return -EINTR;
-	if (q->running)
+	if (q->state != VK_STOPPED)
 		err = -EBUSY;
 	else if (base > U16_MAX && !vk_config_packed(q))
 		err = -EINVAL;
@@ -56,19 +57,19 @@ int vk_config_set_base(struct vk_queue *q, u32 base)
 }
 
 /* Where a queue starts that was never told where. */
-static u32 vk_config_base(const struct vk_queue *q)
+u32 vk_config_base(const struct vk_queue *q)
 {
 	if (!q->has_base && vk_config_packed(q))
 		return VRING_PACKED_START;
 	return q->base;
 }
 
-/* Exact once the queue is stopped; of a running one, where its last pass ended. */
+/* Exact once the queue is stopped; of another, where its last pass ended. */
 int vk_config_get_base(struct vk_queue *q, u32 *base)
 {
 	if (mutex_lock_killable(&q->lock))
 		return -EINTR;
-	*base = q->running ? vring_save(&q->vring) : vk_config_base(q);
+	*base = q->state == VK_STOPPED ? vk_config_base(q) : vring_save(&q->vring);
 	mutex_unlock(&q->lock);
 	return 0;
 }
@@ -86,12 +87,29 @@ static bool vk_config_access_ok(u64 addr, size_t bytes)
 	       access_ok((void __user *)(unsigned long)addr, bytes);
 }
 
+/* Whether the log has a bit for each byte that the ring's own writes may touch. */
+static bool vk_config_logged(struct vk_queue *q, const struct vhost_vring_addr *a)
+{
+	if (!(q->dev->features & BIT_ULL(VHOST_F_LOG_ALL)))
+		return true;
+	if (!q->log)
+		return false;
+	return !(a->flags & BIT(VHOST_VRING_F_LOG)) ||
+	       vk_log_covers(q->log, a->log_guest_addr,
+			     vring_used_bytes(q->num, vk_config_packed(q)));
+}
+
 /*
- * Lays a ring over the owner's memory, at an index, and looks whether it is there.
- * Fails with -EINVAL or -EFAULT, and then leaves *vring half done.
+ * vk_config_lay_ring() - lay a ring over the owner's memory
+ * @q: queue, q->lock held
+ * @vring: left half done by a failure
+ * @a: where
+ * @base: where in the ring to start
+ *
+ * Return: 0; -EINVAL; -EFAULT if the ring, or the log that it needs, is not there.
  */
-static int vk_config_lay_ring(struct vk_queue *q, struct vring_dev *vring,
-			      const struct vhost_vring_addr *a, u32 base)
+int vk_config_lay_ring(struct vk_queue *q, struct vring_dev *vring,
+		       const struct vhost_vring_addr *a, u32 base)
 {
 	bool packed = vk_config_packed(q);
 	struct vring_config cfg = {
@@ -106,7 +124,8 @@ static int vk_config_lay_ring(struct vk_queue *q, struct vring_dev *vring,
 
 	if (!vk_config_access_ok(a->desc_user_addr, vring_desc_bytes(q->num)) ||
 	    !vk_config_access_ok(a->avail_user_addr, vring_avail_bytes(q->num, packed)) ||
-	    !vk_config_access_ok(a->used_user_addr, vring_used_bytes(q->num, packed)))
+	    !vk_config_access_ok(a->used_user_addr, vring_used_bytes(q->num, packed)) ||
+	    !vk_config_logged(q, a))
 		return -EFAULT;
 	err = vring_init(vring, &cfg);
 	if (err)
@@ -114,155 +133,127 @@ static int vk_config_lay_ring(struct vk_queue *q, struct vring_dev *vring,
 	return vring_load(vring, base);
 }
 
+/*
+ * Lets a queue that was quiesced go on where it was, unless it broke meanwhile.
+ * Context: q->lock held
+ */
+static void vk_config_resume(struct vk_queue *q)
+{
+	if (q->error)
+		return;
+	q->state = VK_RUNNING;
+	vk_worker_wake(q);
+}
+
+/* The ring of a running queue moves. Context: q->lock held, but not after -EINTR. */
+static int vk_config_move_ring(struct vk_queue *q, const struct vhost_vring_addr *a)
+{
+	struct vring_dev *moved;
+	int err;
+
+	moved = kmalloc(sizeof(*moved), GFP_KERNEL);
+	if (!moved)
+		return -ENOMEM;
+	err = vk_queue_quiesce(q);
+	if (err)
+		goto free;
+	err = vk_config_lay_ring(q, moved, a, q->base);
+	if (!err)
+		q->vring = *moved;
+	vk_config_resume(q);
+free:
+	kfree(moved);
+	return err;
+}
+
+static bool vk_config_same_ring(const struct vhost_vring_addr *a,
+				const struct vhost_vring_addr *b)
+{
+	return a->desc_user_addr == b->desc_user_addr &&
+	       a->avail_user_addr == b->avail_user_addr &&
+	       a->used_user_addr == b->used_user_addr;
+}
+
 /* As mainline's vhost, a running queue may be given new addresses. */
 int vk_config_set_addr(struct vk_queue *q, const struct vhost_vring_addr *a)
 {
 	int err = 0;
 
-	/* The log comes with VHOST_F_LOG_ALL, which is not offered. */
-	if (a->flags)
+	if (a->flags & ~BIT(VHOST_VRING_F_LOG))
 		return -EOPNOTSUPP;
 	if (!vk_config_aligned(a, vk_config_packed(q)))
 		return -EINVAL;
+	/* vhost.h: as the used ring's own */
+	if (a->flags && a->log_guest_addr & 3)
+		return -EINVAL;
 	if (mutex_lock_killable(&q->lock))
 		return -EINTR;
-	if (q->running) {
-		struct vring_dev *moved;
-
-		err = -ENOMEM;
-		moved = kmalloc(sizeof(*moved), GFP_KERNEL);
-		if (!moved)
-			goto unlock;
-		err = vk_config_lay_ring(q, moved, a, vring_save(&q->vring));
-		if (!err)
-			q->vring = *moved;
-		kfree(moved);
-		if (err)
-			goto unlock;
-		vk_worker_wake(q);
+	if (q->state == VK_RUNNING) {
+		/* Mostly it is just the log that is new. */
+		if (!vk_config_same_ring(a, &q->addr))
+			err = vk_config_move_ring(q, a);
+		else if (!vk_config_logged(q, a))
+			err = -EFAULT;
 	}
-	q->addr = *a;
-	q->has_addr = true;
-unlock:
+	if (err == -EINTR)
+		return err;
+	if (!err) {
+		q->addr = *a;
+		q->has_addr = true;
+	}
 	mutex_unlock(&q->lock);
 	return err;
 }
 
-/* Room for the largest request; kept from the first start to the device's end. */
-static int vk_config_alloc_req(struct vk_queue *q)
+/* Any time will do: who polls for long gives way to whoever needs the CPU. */
+int vk_config_set_busyloop(struct vk_queue *q, u32 timeout_us)
 {
-	struct vk_req *req = &q->req;
-
-	if (req->iov)
-		return 0;
-	req->chain.segs = kvmalloc_array(VK_MAX_CHAIN, sizeof(*req->chain.segs),
-					 GFP_KERNEL_ACCOUNT);
-	if (!req->chain.segs)
-		return -ENOMEM;
-	req->iov = kvmalloc_array(VK_MAX_CHAIN, sizeof(*req->iov),
-				  GFP_KERNEL_ACCOUNT);
-	if (!req->iov) {
-		kvfree(req->chain.segs);
-		req->chain.segs = NULL;
-		return -ENOMEM;
-	}
-	req->chain.max_segs = VK_MAX_CHAIN;
+	if (mutex_lock_killable(&q->lock))
+		return -EINTR;
+	q->poll.timeout_us = timeout_us;
+	q->poll.window_ns = min(q->poll.window_ns, (u64)timeout_us * NSEC_PER_USEC);
+	mutex_unlock(&q->lock);
 	return 0;
 }
 
-static void vk_config_free_req(struct vk_queue *q)
-{
-	kvfree(q->req.iov);
-	q->req.iov = NULL;
-	kvfree(q->req.chain.segs);
-	q->req.chain.segs = NULL;
-}
-
-/**
- * vk_queue_start() - take up service at ->base
- * @q: queue; if it runs already nothing happens
- *
- * A start counts as a kick. Return: 1; 0 if it ran already; -EINVAL without NUM or ADDR; -EFAULT
- * without a memory table, or if the ring cannot be reached; -ENOMEM; -EINTR.
- */
-int vk_queue_start(struct vk_queue *q)
-{
-	int err;
-
-	if (mutex_lock_killable(&q->lock))
-		return -EINTR;
-	err = 0;
-	if (q->running)
-		goto unlock;
-	err = -EINVAL;
-	if (!q->num || !q->has_addr)
-		goto unlock;
-	err = -EFAULT;
-	if (!q->view.mem)
-		goto unlock;
-	err = vk_config_alloc_req(q);
-	if (err)
-		goto unlock;
-	err = vk_config_lay_ring(q, &q->vring, &q->addr, vk_config_base(q));
-	if (err)
-		goto unlock;
-	q->error = 0;
-	q->running = true;
-	vk_worker_wake(q);
-	err = 1;
-unlock:
-	mutex_unlock(&q->lock);
-	return err;
-}
-
-static void vk_queue_stop_locked(struct vk_queue *q)
-{
-	if (!q->running)
-		return;
-	q->running = false;
-	q->base = vring_save(&q->vring);
-	q->has_base = true;
-}
-
-/**
- * vk_queue_stop() - the stop guarantee of vkick.h
- * @q: queue; if it does not run nothing happens
- *
- * Return: 0, or -EINTR if a fatal signal came first.
- */
-int vk_queue_stop(struct vk_queue *q)
+int vk_config_get_busyloop(struct vk_queue *q, u32 *timeout_us)
 {
 	if (mutex_lock_killable(&q->lock))
 		return -EINTR;
-	vk_queue_stop_locked(q);
+	*timeout_us = q->poll.timeout_us;
 	mutex_unlock(&q->lock);
 	return 0;
 }
 
 /**
- * vk_queue_reset() - back to what a fresh device has, all references put
- * @q: queue whose worker is gone and whose kick is detached
+ * vk_config_set_view() - other memory, or another log of it, from the next request on
+ * @q: queue, running or not
+ * @mem: memory table; gets a reference
+ * @log: or NULL; gets a reference
+ *
+ * Requests in flight use the old ones, so they are waited for. Return: 0 or -EINTR.
  */
-void vk_queue_reset(struct vk_queue *q)
+int vk_config_set_view(struct vk_queue *q, struct vk_mem *mem, struct vk_log *log)
 {
-	mutex_lock(&q->lock);		/* no worker: nobody holds it for long */
-	vk_queue_stop_locked(q);
-	if (q->call)
-		eventfd_ctx_put(q->call);
-	q->call = NULL;
-	if (q->err)
-		eventfd_ctx_put(q->err);
-	q->err = NULL;
+	struct vring_dirty unlogged;
+	bool resume;
+
+	if (mutex_lock_killable(&q->lock))
+		return -EINTR;
+	resume = q->state == VK_RUNNING && q->in_flight;
+	if (q->in_flight && vk_queue_quiesce(q))
+		return -EINTR;
+	vk_mem_get(mem);
 	vk_mem_put(q->view.mem);
-	q->view = (struct vk_memview) {};
-	vk_config_free_req(q);
-	q->num = 0;
-	q->base = 0;
-	q->has_base = false;
-	q->has_addr = false;
-	q->error = 0;
-	memset(&q->stats, 0, sizeof(q->stats));
-	clear_bit(VK_QUEUE_RUNNABLE, &q->flags);
-	q->worker = NULL;
+	q->view = (struct vk_memview) { .mem = mem };
+	/* What was written before the log is what the first full copy is for. */
+	if (log && !q->log)
+		vring_take_dirty(&q->vring, &unlogged);
+	vk_log_get(log);
+	vk_log_put(q->log);
+	q->log = log;
+	if (resume)
+		vk_config_resume(q);
 	mutex_unlock(&q->lock);
+	return 0;
 }

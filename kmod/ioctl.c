@@ -12,6 +12,7 @@
 #include <linux/nospec.h>
 #include <linux/uaccess.h>
 
+#include "compat.h"
 #include "vkick.h"
 
 /* Arguments of fixed size, by the ioctl's own encoding. */
@@ -21,6 +22,10 @@ union vk_arg {
 	struct vhost_vring_state state;
 	struct vhost_vring_file file;
 	struct vhost_vring_addr addr;
+	struct vhost_worker_state worker;
+	struct vhost_vring_worker vring_worker;
+	u64 log_base;
+	int fd;
 };
 
 enum vk_caller {
@@ -86,6 +91,52 @@ static int vk_ioctl_set_mem(struct vk_dev *dev, void __user *uarg)
 	return vk_dev_set_mem(dev, uarg);
 }
 
+static int vk_ioctl_set_log_base(struct vk_dev *dev, union vk_arg *arg)
+{
+	return vk_dev_set_log_base(dev, arg->log_base);
+}
+
+static int vk_ioctl_set_log_fd(struct vk_dev *dev, union vk_arg *arg)
+{
+	return vk_dev_set_log_fd(dev, arg->fd);
+}
+
+static int vk_ioctl_new_worker(struct vk_dev *dev, union vk_arg *arg)
+{
+	struct vk_worker *worker = vk_worker_create(dev);
+
+	if (IS_ERR(worker))
+		return PTR_ERR(worker);
+	arg->worker.worker_id = worker->id;
+	return 0;
+}
+
+static int vk_ioctl_free_worker(struct vk_dev *dev, union vk_arg *arg)
+{
+	return vk_worker_free(dev, arg->worker.worker_id);
+}
+
+static int vk_ioctl_attach_worker(struct vk_queue *q, union vk_arg *arg)
+{
+	return vk_worker_attach(q, arg->vring_worker.worker_id);
+}
+
+static int vk_ioctl_get_worker(struct vk_queue *q, union vk_arg *arg)
+{
+	arg->vring_worker.worker_id = vk_worker_id(q);
+	return 0;
+}
+
+static int vk_ioctl_set_busyloop(struct vk_queue *q, union vk_arg *arg)
+{
+	return vk_config_set_busyloop(q, arg->state.num);
+}
+
+static int vk_ioctl_get_busyloop(struct vk_queue *q, union vk_arg *arg)
+{
+	return vk_config_get_busyloop(q, &arg->state.num);
+}
+
 static int vk_ioctl_set_num(struct vk_queue *q, union vk_arg *arg)
 {
 	return vk_config_set_num(q, arg->state.num);
@@ -122,12 +173,13 @@ static int vk_ioctl_set_err(struct vk_queue *q, union vk_arg *arg)
 }
 
 /*
- * Copies a struct that starts with its own size, as <linux/vkick.h> says.
+ * vk_ioctl_copy_struct() - copy a struct that starts with its own size, as
+ * <linux/vkick.h> says
+ *
  * Return: 0, -EINVAL for a size that does not even hold @min bytes, -E2BIG,
  * -EFAULT.
  */
-static int vk_ioctl_copy_struct(void *dst, size_t ksize, size_t min,
-				void __user *uarg)
+int vk_ioctl_copy_struct(void *dst, size_t ksize, size_t min, void __user *uarg)
 {
 	u32 usize;
 	int err;
@@ -258,10 +310,18 @@ static const struct vk_ioctl vk_ioctls[] = {
 	{ VHOST_SET_FEATURES, VK_OWNER, .dev = vk_ioctl_set_features },
 	{ VHOST_SET_BACKEND_FEATURES, VK_OWNER, .dev = vk_ioctl_set_backend_features },
 	{ VHOST_SET_MEM_TABLE, VK_OWNER, .raw = vk_ioctl_set_mem },
+	{ VHOST_SET_LOG_BASE, VK_OWNER, .dev = vk_ioctl_set_log_base },
+	{ VHOST_SET_LOG_FD, VK_OWNER, .dev = vk_ioctl_set_log_fd },
+	{ VHOST_NEW_WORKER, VK_OWNER, .dev = vk_ioctl_new_worker },
+	{ VHOST_FREE_WORKER, VK_OWNER, .dev = vk_ioctl_free_worker },
+	{ VHOST_ATTACH_VRING_WORKER, VK_OWNER, .queue = vk_ioctl_attach_worker },
+	{ VHOST_GET_VRING_WORKER, VK_OWNER, .queue = vk_ioctl_get_worker },
 	{ VHOST_SET_VRING_NUM, VK_OWNER, .queue = vk_ioctl_set_num },
 	{ VHOST_SET_VRING_ADDR, VK_OWNER, .queue = vk_ioctl_set_addr },
 	{ VHOST_SET_VRING_BASE, VK_OWNER, .queue = vk_ioctl_set_base },
 	{ VHOST_GET_VRING_BASE, VK_OWNER, .queue = vk_ioctl_get_base },
+	{ VHOST_SET_VRING_BUSYLOOP_TIMEOUT, VK_OWNER, .queue = vk_ioctl_set_busyloop },
+	{ VHOST_GET_VRING_BUSYLOOP_TIMEOUT, VK_OWNER, .queue = vk_ioctl_get_busyloop },
 	{ VHOST_SET_VRING_KICK, VK_OWNER, .queue = vk_ioctl_set_kick },
 	{ VHOST_SET_VRING_CALL, VK_OWNER, .queue = vk_ioctl_set_call },
 	{ VHOST_SET_VRING_ERR, VK_OWNER, .queue = vk_ioctl_set_err },
@@ -305,6 +365,17 @@ static int vk_ioctl_call(struct vk_dev *dev, const struct vk_ioctl *call,
 	return err;
 }
 
+static const struct vk_class_ioctl *vk_ioctl_find_class(const struct vk_class *class,
+							unsigned int cmd)
+{
+	const struct vk_class_ioctl *own;
+
+	for (own = class->ioctls; own && own->fn; own++)
+		if (own->cmd == cmd)
+			return own;
+	return NULL;
+}
+
 /**
  * vk_ioctl() - the file operation
  * @file: of a vkick node
@@ -316,15 +387,20 @@ static int vk_ioctl_call(struct vk_dev *dev, const struct vk_ioctl *call,
 long vk_ioctl(struct file *file, unsigned int cmd, unsigned long uarg)
 {
 	const struct vk_ioctl *call = vk_ioctl_find(cmd);
+	const struct vk_class_ioctl *own = NULL;
 	struct vk_dev *dev = file->private_data;
 	int err;
 
 	if (!call)
+		own = vk_ioctl_find_class(dev->class, cmd);
+	if (!call && !own)
 		return -ENOTTY;
 	if (mutex_lock_killable(&dev->mutex))
 		return -EINTR;
-	if (call->caller == VK_OWNER && (!dev->mm || dev->mm != current->mm))
+	if ((own || call->caller == VK_OWNER) && (!dev->mm || dev->mm != current->mm))
 		err = -EPERM;
+	else if (own)
+		err = own->fn(dev, (void __user *)uarg);
 	else
 		err = vk_ioctl_call(dev, call, (void __user *)uarg);
 	mutex_unlock(&dev->mutex);

@@ -76,6 +76,8 @@ static void __exit vk_exit(void)
 	while (i--)
 		misc_deregister(&vk_nodes[i].misc);
 	vk_stats_exit();
+	/* vk_req_done() is our code, and may be on its way out. */
+	synchronize_rcu();
 }
 
 module_init(vk_init);

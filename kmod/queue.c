@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * One pass over a queue: pop, translate, serve, push, until it is empty or the
- * budget is used up. Steps 3 to 8 meet here.
+ * One pass over a queue: push what was completed; then pop, translate, serve, push,
+ * until it is empty or the budget is used up. Steps 3 to 8 meet here.
  *
  * in:  a runnable queue, from the worker
  * out: requests to the class; used elements and a call to the driver
@@ -13,67 +13,116 @@
 #include "vkick.h"
 #include "trace.h"
 
+/* What a pass may still do, and whether it may do all of that with others waiting. */
+struct vk_budget {
+	struct vk_worker *worker;
+	u32 requests;
+	u64 bytes;
+};
+
 /*
  * The queue broke a rule, or its memory is gone: it stops, and the owner is told.
  * Other queues go on. Nothing is printed, since the guest could do it for ever.
  */
-static void vk_queue_break(struct vk_queue *q, int err)
+void vk_queue_break(struct vk_queue *q, int err)
 {
-	q->running = false;
+	if (q->state == VK_STOPPED || q->error)
+		return;
+	q->state = VK_DRAINING;
 	q->error = err;
-	q->base = vring_save(&q->vring);
-	q->has_base = true;
+	vk_poll_stop(q);
 	trace_vkick_break(q, err);
 	vk_call_signal_err(q);
 }
 
-/* Step 5. The chain's segments become q->req.in and .out. */
-static int vk_queue_map(struct vk_queue *q)
+/* Step 5. The chain's segments become iovecs of the owner's memory. */
+static int vk_queue_map(struct vk_queue *q, struct vk_req *req)
 {
-	struct vk_req *req = &q->req;
-	struct vring_chain *c = &req->chain;
+	struct vring_chain *c = &q->chain;
 	int out, in;
 
-	out = vk_mem_to_iov(&q->view, c->segs, c->nr_out, req->iov, VK_MAX_CHAIN);
+	out = vk_mem_to_iov(&q->view, c->segs, c->nr_out, q->iov, VK_MAX_CHAIN);
 	if (out < 0)
 		return out;
 	in = vk_mem_to_iov(&q->view, c->segs + c->nr_out, c->nr_in,
-			   req->iov + out, VK_MAX_CHAIN - out);
+			   q->iov + out, VK_MAX_CHAIN - out);
 	if (in < 0)
 		return in;
-	iov_iter_init(&req->out, ITER_SOURCE, req->iov, out, c->out_bytes);
-	iov_iter_init(&req->in, ITER_DEST, req->iov + out, in, c->in_bytes);
+	iov_iter_init(&req->out, ITER_SOURCE, q->iov, out, c->out_bytes);
+	iov_iter_init(&req->in, ITER_DEST, q->iov + out, in, c->in_bytes);
 	return 0;
 }
 
 /* Steps 5 to 7 for the chain that was just popped. */
-static int vk_queue_serve(struct vk_queue *q)
+static int vk_queue_serve(struct vk_queue *q, struct vk_req *req,
+			  struct vk_budget *budget)
 {
-	struct vk_req *req = &q->req;
-	struct vring_chain *c = &req->chain;
+	struct vring_chain *c = &q->chain;
+	u64 read;
 	int err;
 
 	trace_vkick_pop(q, c);
+	req->token = c->token;
 	req->written = 0;
-	err = vk_queue_map(q);
+	err = vk_queue_map(q, req);
 	if (err)
 		return err;
-	err = q->dev->class->serve(q, req);
+	err = vk_req_submit(q, req);
 	if (err)
 		return err;
-	trace_vkick_done(q, req);
-
-	q->stats.requests++;
-	q->stats.bytes_in += req->written;
-	q->stats.bytes_out += c->out_bytes - iov_iter_count(&req->out);
-	return vring_push(&q->vring, c->token, req->written);
+	/* Read and written while serve() ran; the rest is the class's own business. */
+	read = c->out_bytes - iov_iter_count(&req->out);
+	q->stats.bytes_out += read;
+	budget->requests++;
+	budget->bytes += read + c->in_bytes - iov_iter_count(&req->in);
+	return 0;
 }
 
-/* Publishes what was pushed, and calls if the driver wants it. */
-static int vk_queue_flush(struct vk_queue *q)
+/* Whether the pass has had its share: a short turn if siblings wait. */
+static bool vk_queue_spent(const struct vk_budget *b)
 {
-	int call = vring_flush(&q->vring);
+	if (b->requests >= VK_BUDGET_REQUESTS || b->bytes >= VK_BUDGET_BYTES)
+		return true;
+	if (b->requests < VK_TURN_REQUESTS && b->bytes < VK_TURN_BYTES)
+		return false;
+	return b->worker->others_wait || !llist_empty(&b->worker->runnable);
+}
 
+/*
+ * Serves until the ring is empty or all requests are in flight (returns 0), the budget
+ * is used up (1), or an error (-errno).
+ */
+static int vk_queue_drain(struct vk_queue *q, struct vk_budget *budget)
+{
+	struct vk_req *req;
+	int err;
+
+	while (!vk_queue_spent(budget)) {
+		req = vk_req_get(q);
+		if (!req)
+			return 0;
+		err = vring_pop(&q->vring, &q->chain);
+		if (err <= 0)
+			return err;
+		err = vk_queue_serve(q, req, budget);
+		if (err) {
+			/* so that GET_VRING_BASE names the chain at fault */
+			vring_unpop(&q->vring, q->chain.token);
+			return err;
+		}
+		cond_resched();
+	}
+	return 1;
+}
+
+/* Publishes what was pushed since @before, and calls if the driver wants it. */
+static int vk_queue_flush(struct vk_queue *q, u64 before)
+{
+	int call;
+
+	if (q->stats.requests == before)
+		return 0;
+	call = vring_flush(&q->vring);
 	if (call < 0)
 		return call;
 	if (call)
@@ -83,47 +132,27 @@ static int vk_queue_flush(struct vk_queue *q)
 	return 0;
 }
 
-/*
- * Serves until the ring is empty (returns 0), the budget is used up (1), or an
- * error (-errno).
- */
-static int vk_queue_drain(struct vk_queue *q)
+/* Return: 0 to wait for a kick or a completion, 1 to be run again, -errno to break. */
+static int vk_queue_pass(struct vk_queue *q, struct vk_worker *worker, u64 since)
 {
-	u64 limit = q->stats.requests + VK_BUDGET_REQUESTS;
-	u64 bytes = q->stats.bytes_in + q->stats.bytes_out + VK_BUDGET_BYTES;
-	int err;
-
-	while (q->stats.requests < limit &&
-	       q->stats.bytes_in + q->stats.bytes_out < bytes) {
-		err = vring_pop(&q->vring, &q->req.chain);
-		if (err <= 0)
-			return err;
-		err = vk_queue_serve(q);
-		if (err) {
-			/* so that GET_VRING_BASE names the chain at fault */
-			vring_unpop(&q->vring, q->req.chain.token);
-			return err;
-		}
-		cond_resched();
-	}
-	return 1;
-}
-
-/* Return: 0 to wait for a kick, 1 to be run again, -errno to break the queue. */
-static int vk_queue_pass(struct vk_queue *q)
-{
+	struct vk_budget budget = { .worker = worker };
 	int err, more;
 
+	/* One budget for all rounds: a ring that refills itself ends no round for good. */
 	for (;;) {
 		u64 before = q->stats.requests;
+		u32 served = budget.requests;
 
 		err = vring_disable_notify(&q->vring);
 		if (err)
 			return err;
-		more = vk_queue_drain(q);
+		more = vk_req_reap(q);
+		if (!more)
+			more = vk_queue_drain(q, &budget);
+		if (q->stats.requests != before || budget.requests != served)
+			vk_poll_work_came(q, since);
 		/* What came before an error is complete, and the driver's to have. */
-		if (q->stats.requests != before)
-			err = vk_queue_flush(q);
+		err = vk_queue_flush(q, before);
 		if (more < 0)
 			return more;
 		if (err)
@@ -132,12 +161,28 @@ static int vk_queue_pass(struct vk_queue *q)
 			q->stats.budget_exhausted++;
 			return 1;
 		}
+		/* Nothing to pop into: the next completion leads here again. */
+		if (!vk_req_get(q)) {
+			vk_poll_begin(q, worker);
+			return 0;
+		}
+		if (vk_poll_begin(q, worker))
+			return 0;
 		/* See "No kick is lost" in worker.c. */
 		more = vring_enable_notify(&q->vring);
 		if (more <= 0)
 			return more;
 		q->stats.rechecks++;
 	}
+}
+
+/* What the class completes of a queue that takes no more is the driver's to have. */
+static int vk_queue_finish(struct vk_queue *q)
+{
+	u64 before = q->stats.requests;
+	int err = vk_req_reap(q);
+
+	return vk_queue_flush(q, before) ?: err;
 }
 
 static void vk_queue_account(struct vk_queue *q, u64 since)
@@ -149,29 +194,47 @@ static void vk_queue_account(struct vk_queue *q, u64 since)
 }
 
 /**
- * vk_queue_run() - serve a queue within its budget
- * @q: queue that was runnable
- * @runnable_since: local_clock() of when it became so
+ * vk_queue_run_locked() - serve a queue within its budget
+ * @q: queue, q->lock held
+ * @worker: whose thread this is
+ * @since: local_clock() of when there was something to do
  *
  * Context: worker, owner's mm.
  */
-void vk_queue_run(struct vk_queue *q, u64 runnable_since)
+void vk_queue_run_locked(struct vk_queue *q, struct vk_worker *worker, u64 since)
 {
-	u64 before;
+	u64 before = q->stats.requests;
 	int more;
 
-	mutex_lock(&q->lock);
-	if (q->running) {
-		before = q->stats.requests;
-		q->stats.passes++;
-		trace_vkick_run(q);
-		more = vk_queue_pass(q);
-		if (q->stats.requests != before)
-			vk_queue_account(q, runnable_since);
-		if (more < 0)
-			vk_queue_break(q, more);
-		else if (more)
-			vk_worker_wake(q);
+	if (q->state == VK_STOPPED)
+		return;
+	q->stats.passes++;
+	trace_vkick_run(q);
+	if (q->state == VK_RUNNING)
+		more = vk_queue_pass(q, worker, since);
+	else
+		more = vk_queue_finish(q);
+	if (q->log)
+		more = vk_log_ring(q) ?: more;
+	if (q->stats.requests != before)
+		vk_queue_account(q, since);
+	if (more < 0)
+		vk_queue_break(q, more);
+	else if (more)
+		vk_worker_wake(q);
+	if (q->state == VK_DRAINING && !q->in_flight)
+		vk_queue_settle(q);
+}
+
+/* The same for a queue that was runnable. */
+void vk_queue_run(struct vk_queue *q, struct vk_worker *worker, u64 since)
+{
+	/* It has moved to another worker since. */
+	if (rcu_access_pointer(q->worker) != worker) {
+		vk_worker_wake(q);
+		return;
 	}
+	mutex_lock(&q->lock);
+	vk_queue_run_locked(q, worker, since);
 	mutex_unlock(&q->lock);
 }

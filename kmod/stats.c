@@ -25,7 +25,7 @@ int vk_stats_get(struct vk_queue *q, struct vkick_stats *s)
 
 	if (mutex_lock_killable(&q->lock))
 		return -EINTR;
-	s->running = q->running;
+	s->running = q->state == VK_RUNNING;
 	s->error = -q->error;
 	s->kicks = READ_ONCE(from->kicks);
 	s->passes = from->passes;
@@ -38,6 +38,10 @@ int vk_stats_get(struct vk_queue *q, struct vkick_stats *s)
 	s->budget_exhausted = from->budget_exhausted;
 	static_assert(sizeof(s->kick_to_used_ns) == sizeof(from->kick_to_used_ns));
 	memcpy(s->kick_to_used_ns, from->kick_to_used_ns, sizeof(s->kick_to_used_ns));
+	s->poll_hits = from->poll_hits;
+	s->poll_misses = from->poll_misses;
+	s->poll_window_ns = q->poll.window_ns;
+	s->in_flight = q->in_flight;
 	mutex_unlock(&q->lock);
 	return 0;
 }
@@ -52,6 +56,8 @@ static void vk_stats_show_queue(struct seq_file *m, const struct vkick_stats *s)
 		   s->kicks, s->passes, s->requests, s->bytes_in, s->bytes_out);
 	seq_printf(m, "  calls %llu calls_suppressed %llu rechecks %llu budget_exhausted %llu\n",
 		   s->calls, s->calls_suppressed, s->rechecks, s->budget_exhausted);
+	seq_printf(m, "  poll_hits %llu poll_misses %llu poll_window_ns %llu in_flight %llu\n",
+		   s->poll_hits, s->poll_misses, s->poll_window_ns, s->in_flight);
 	for (i = 0; i < VKICK_HIST_BUCKETS; i++)
 		if (s->kick_to_used_ns[i])
 			seq_printf(m, "  kick_to_used >= %llu ns: %llu\n",

@@ -79,7 +79,7 @@ TRACE_EVENT(vkick_done,
 	TP_fast_assign(
 		__entry->dev = q->dev->id;
 		__entry->queue = q->index;
-		__entry->id = req->chain.token.id;
+		__entry->id = req->token.id;
 		__entry->written = req->written;
 	),
 	TP_printk("dev=%d queue=%u id=%u written=%u", __entry->dev,

@@ -16,6 +16,7 @@
 
 #define F_AVAIL		(1U << VRING_PACKED_DESC_F_AVAIL)
 #define F_USED		(1U << VRING_PACKED_DESC_F_USED)
+#define EVENT_FLAGS	3U	/* 2.8.14: the others are reserved */
 #define WRAP		(1U << VRING_PACKED_EVENT_F_WRAP_CTR)
 
 int vring_packed_init(struct vring_dev *vr, const struct vring_config *cfg)
@@ -38,19 +39,36 @@ static int vring_packed_put_event(struct vring_dev *vr, u16 off_wrap, u16 flags)
 	return vring_io_put_event(vr->p.device, off_wrap, flags);
 }
 
+/* Places, counted round twice, once for each wrap counter: 0 to twice the size. */
+static u32 vring_packed_place(const struct vring_dev *vr, u16 at, bool wrap)
+{
+	return wrap ? at + vr->num : at;
+}
+
+/* How far @to is ahead of @from. */
+static u32 vring_packed_distance(const struct vring_dev *vr, u32 from, u32 to)
+{
+	return to >= from ? to - from : to + 2 * vr->num - from;
+}
+
 int vring_packed_load(struct vring_dev *vr, u32 state)
 {
 	struct vring_packed *p = &vr->p;
-	u16 avail = state, used = state >> 16;
+	u16 avail = state & ~WRAP, used = state >> 16 & ~WRAP;
+	bool avail_wrap = state & WRAP, used_wrap = state >> 16 & WRAP;
 
-	p->avail = avail & ~WRAP;
-	p->avail_wrap = avail & WRAP;
-	p->used = used & ~WRAP;
-	p->used_wrap = used & WRAP;
-	if (p->avail >= vr->num || p->used >= vr->num)
+	if (avail >= vr->num || used >= vr->num)
 		return -EINVAL;
-	p->push = p->used;
-	p->push_wrap = p->used_wrap;
+	/* What was popped and not used is in the ring still. */
+	if (vring_packed_distance(vr, vring_packed_place(vr, used, used_wrap),
+				  vring_packed_place(vr, avail, avail_wrap)) > vr->num)
+		return -EINVAL;
+	p->avail = avail;
+	p->avail_wrap = avail_wrap;
+	p->used = used;
+	p->used_wrap = used_wrap;
+	p->push = used;
+	p->push_wrap = used_wrap;
 	p->undecided = 2 * vr->num;	/* whatever the driver waits for, call */
 	p->nr_fetched = 0;
 
@@ -269,24 +287,19 @@ int vring_packed_push(struct vring_dev *vr, struct vring_token t, u32 written)
 	return 0;
 }
 
-/*
- * Whether descriptor @off_wrap is among the last @n that were used. Places, counted
- * round twice, once for each wrap counter, run from 0 to twice the ring's size.
- */
+/* Whether descriptor @off_wrap is among the last @n that were used. */
 static bool vring_packed_need_event(const struct vring_dev *vr, u16 off_wrap, u32 n)
 {
 	const struct vring_packed *p = &vr->p;
-	u32 all = 2 * vr->num, event = off_wrap & ~WRAP, next = p->used, back;
+	u16 off = off_wrap & ~WRAP;
+	u32 back;
 
-	if (n >= all)
+	if (n >= 2 * vr->num)
 		return true;
-	if (event >= vr->num)
+	if (off >= vr->num)
 		return false;		/* a place that never comes */
-	if (off_wrap & WRAP)
-		event += vr->num;
-	if (p->used_wrap)
-		next += vr->num;
-	back = next >= event ? next - event : next + all - event;
+	back = vring_packed_distance(vr, vring_packed_place(vr, off, off_wrap & WRAP),
+				     vring_packed_place(vr, p->used, p->used_wrap));
 	return back && back <= n;
 }
 
@@ -312,6 +325,7 @@ int vring_packed_flush(struct vring_dev *vr)
 	err = vring_io_get_event(vr->p.driver, &off_wrap, &flags);
 	if (err)
 		return err;
+	flags &= EVENT_FLAGS;
 	if (flags == VRING_PACKED_EVENT_FLAG_DISABLE)
 		return 0;
 	if (flags == VRING_PACKED_EVENT_FLAG_DESC && vr->event_idx)

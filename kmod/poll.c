@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Busy polling: a queue that ran empty is watched for a while, by its worker, before
+ * the driver is asked for a kick. While it is watched, kicks are not wanted, which
+ * spares the guest an exit and us a wake-up.
+ *
+ * in:  VHOST_SET_VRING_BUSYLOOP_TIMEOUT; queues that a pass left empty
+ * out: passes over those in which work came in; notifications enabled on the others
+ *
+ * It adapts. What counts is the time from when the queue ran empty to when the next
+ * work came. If that is more than the owner allows, watching would not have paid, and
+ * the window becomes 0: not watched at all. Else it becomes twice that time (within
+ * what the owner allows), so that a driver of this pace is mostly met. A miss makes
+ * it 0 as well, and a kick soon after the queue ran empty opens it again.
+ *
+ * The worker takes queue->lock for one look at a time, and only if it is free; so
+ * nobody waits for a queue that is but watched. It never sleeps while one is. It
+ * gives up, as for a miss, when somebody else wants the CPU.
+ */
+#include <linux/sched.h>
+#include <linux/sched/clock.h>
+#include <linux/sched/signal.h>
+
+#include "vkick.h"
+#include "trace.h"
+
+/* The shortest window: below this the looks themselves take most of it. */
+#define VK_POLL_MIN_NS		10000
+
+/* The worker looks at its other duties (its list, its end) at least so often. */
+#define VK_POLL_ROUND_NS	200000
+
+static u64 vk_poll_timeout_ns(const struct vk_queue *q)
+{
+	return (u64)q->poll.timeout_us * NSEC_PER_USEC;
+}
+
+/*
+ * The queue ran empty, and notifications are off. Return: true if it is watched from
+ * now on; false if notifications are to be enabled.
+ */
+bool vk_poll_begin(struct vk_queue *q, struct vk_worker *worker)
+{
+	lockdep_assert_held(&q->lock);
+	if (!q->poll.idle)
+		q->poll.idle_since = local_clock();
+	q->poll.idle = true;
+	if (!q->poll.window_ns)
+		return false;
+	q->poll.active = true;
+	worker->polls = true;
+	return true;
+}
+
+/* A pass found work that came at @when: what would have been the right window? */
+void vk_poll_work_came(struct vk_queue *q, u64 when)
+{
+	struct vk_poll *poll = &q->poll;
+	u64 max = vk_poll_timeout_ns(q);
+	s64 gap = when - poll->idle_since;	/* clocks of CPUs may differ a bit */
+
+	lockdep_assert_held(&q->lock);
+	if (poll->active)
+		q->stats.poll_hits++;
+	poll->active = false;
+	poll->idle = false;
+	if (!max || gap > (s64)max)
+		poll->window_ns = 0;
+	else
+		poll->window_ns = clamp_t(u64, gap > 0 ? 2 * gap : 0,
+					  min_t(u64, VK_POLL_MIN_NS, max), max);
+}
+
+/* Something else happens to the queue; whoever ends this enables notifications. */
+void vk_poll_stop(struct vk_queue *q)
+{
+	lockdep_assert_held(&q->lock);
+	q->poll.active = false;
+}
+
+/* One look. Return: whether to look again. */
+static bool vk_poll_look(struct vk_queue *q, struct vk_worker *worker)
+{
+	struct vk_poll *poll = &q->poll;
+	u64 now = local_clock();
+
+	/* Junk in the ring counts as work: the pass will tell. */
+	if (!llist_empty(&q->done) || vring_has_avail(&q->vring)) {
+		vk_queue_run_locked(q, worker, now);
+		return poll->active;
+	}
+	if (now - poll->idle_since < poll->window_ns && !need_resched())
+		return true;
+	q->stats.poll_misses++;
+	poll->active = false;
+	poll->window_ns = 0;
+	/* With the window at 0 this enables notifications, and looks once more. */
+	vk_queue_run_locked(q, worker, now);
+	return poll->active;
+}
+
+/**
+ * vk_poll_all() - watch those of the worker's queues that are to be watched
+ * @worker: with nothing runnable; clears worker->polls if no queue is left
+ *
+ * Context: worker, owner's mm. Returns after VK_POLL_ROUND_NS, or when a queue
+ * becomes runnable.
+ */
+void vk_poll_all(struct vk_worker *worker)
+{
+	u64 end = local_clock() + VK_POLL_ROUND_NS;
+	struct vk_dev *dev = worker->dev;
+	bool more;
+	u32 i;
+
+	do {
+		more = false;
+		for (i = 0; i < dev->class->nvqs; i++) {
+			struct vk_queue *q = &dev->vqs[i];
+
+			if (!READ_ONCE(q->poll.active) ||
+			    rcu_access_pointer(q->worker) != worker)
+				continue;
+			/* Whoever has it may leave it as it is: look again. */
+			if (!mutex_trylock(&q->lock)) {
+				more = true;
+				continue;
+			}
+			if (q->poll.active && rcu_access_pointer(q->worker) == worker)
+				more |= vk_poll_look(q, worker);
+			mutex_unlock(&q->lock);
+		}
+		cpu_relax();
+	} while (more && llist_empty(&worker->runnable) && local_clock() < end);
+	worker->polls = more;
+	cond_resched();
+}
