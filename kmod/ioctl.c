@@ -35,12 +35,14 @@ enum vk_caller {
 
 /*
  * One of the three is set. @dev and @queue get the copied argument, and what they
- * leave in it is copied back for _IOR ioctls; @raw does its own copying, for
- * arguments whose size is part of them. Context: process, dev->mutex held.
+ * leave in it is copied back if @returns: the encoding of VHOST_GET_VRING_BUSYLOOP_TIMEOUT
+ * does not say that it does. @raw does its own copying, for arguments whose size is part
+ * of them, or where a failed copy must be undone. Context: process, dev->mutex held.
  */
 struct vk_ioctl {
 	unsigned int cmd;
 	enum vk_caller caller;
+	bool returns;
 	int (*dev)(struct vk_dev *dev, union vk_arg *arg);
 	int (*queue)(struct vk_queue *q, union vk_arg *arg);
 	int (*raw)(struct vk_dev *dev, void __user *uarg);
@@ -101,13 +103,17 @@ static int vk_ioctl_set_log_fd(struct vk_dev *dev, union vk_arg *arg)
 	return vk_dev_set_log_fd(dev, arg->fd);
 }
 
-static int vk_ioctl_new_worker(struct vk_dev *dev, union vk_arg *arg)
+static int vk_ioctl_new_worker(struct vk_dev *dev, void __user *uarg)
 {
+	struct vhost_worker_state __user *state = uarg;
 	struct vk_worker *worker = vk_worker_create(dev);
 
 	if (IS_ERR(worker))
 		return PTR_ERR(worker);
-	arg->worker.worker_id = worker->id;
+	if (put_user(worker->id, &state->worker_id)) {
+		vk_worker_free(dev, worker->id);
+		return -EFAULT;
+	}
 	return 0;
 }
 
@@ -300,8 +306,10 @@ static int vk_ioctl_set_running(struct vk_dev *dev, void __user *uarg)
 }
 
 static const struct vk_ioctl vk_ioctls[] = {
-	{ VHOST_GET_FEATURES, VK_ANYONE, .dev = vk_ioctl_get_features },
-	{ VHOST_GET_BACKEND_FEATURES, VK_ANYONE, .dev = vk_ioctl_get_backend_features },
+	{ VHOST_GET_FEATURES, VK_ANYONE, .dev = vk_ioctl_get_features,
+	  .returns = true },
+	{ VHOST_GET_BACKEND_FEATURES, VK_ANYONE, .dev = vk_ioctl_get_backend_features,
+	  .returns = true },
 	{ VKICK_GET_INFO, VK_ANYONE, .raw = vk_ioctl_get_info },
 	/* The first to come becomes the owner. */
 	{ VHOST_SET_OWNER, VK_ANYONE, .dev = vk_ioctl_set_owner },
@@ -312,16 +320,19 @@ static const struct vk_ioctl vk_ioctls[] = {
 	{ VHOST_SET_MEM_TABLE, VK_OWNER, .raw = vk_ioctl_set_mem },
 	{ VHOST_SET_LOG_BASE, VK_OWNER, .dev = vk_ioctl_set_log_base },
 	{ VHOST_SET_LOG_FD, VK_OWNER, .dev = vk_ioctl_set_log_fd },
-	{ VHOST_NEW_WORKER, VK_OWNER, .dev = vk_ioctl_new_worker },
+	{ VHOST_NEW_WORKER, VK_OWNER, .raw = vk_ioctl_new_worker },
 	{ VHOST_FREE_WORKER, VK_OWNER, .dev = vk_ioctl_free_worker },
 	{ VHOST_ATTACH_VRING_WORKER, VK_OWNER, .queue = vk_ioctl_attach_worker },
-	{ VHOST_GET_VRING_WORKER, VK_OWNER, .queue = vk_ioctl_get_worker },
+	{ VHOST_GET_VRING_WORKER, VK_OWNER, .queue = vk_ioctl_get_worker,
+	  .returns = true },
 	{ VHOST_SET_VRING_NUM, VK_OWNER, .queue = vk_ioctl_set_num },
 	{ VHOST_SET_VRING_ADDR, VK_OWNER, .queue = vk_ioctl_set_addr },
 	{ VHOST_SET_VRING_BASE, VK_OWNER, .queue = vk_ioctl_set_base },
-	{ VHOST_GET_VRING_BASE, VK_OWNER, .queue = vk_ioctl_get_base },
+	{ VHOST_GET_VRING_BASE, VK_OWNER, .queue = vk_ioctl_get_base,
+	  .returns = true },
 	{ VHOST_SET_VRING_BUSYLOOP_TIMEOUT, VK_OWNER, .queue = vk_ioctl_set_busyloop },
-	{ VHOST_GET_VRING_BUSYLOOP_TIMEOUT, VK_OWNER, .queue = vk_ioctl_get_busyloop },
+	{ VHOST_GET_VRING_BUSYLOOP_TIMEOUT, VK_OWNER, .queue = vk_ioctl_get_busyloop,
+	  .returns = true },
 	{ VHOST_SET_VRING_KICK, VK_OWNER, .queue = vk_ioctl_set_kick },
 	{ VHOST_SET_VRING_CALL, VK_OWNER, .queue = vk_ioctl_set_call },
 	{ VHOST_SET_VRING_ERR, VK_OWNER, .queue = vk_ioctl_set_err },
@@ -360,7 +371,7 @@ static int vk_ioctl_call(struct vk_dev *dev, const struct vk_ioctl *call,
 	} else {
 		err = call->dev(dev, &arg);
 	}
-	if (!err && _IOC_DIR(call->cmd) & _IOC_READ && copy_to_user(uarg, &arg, size))
+	if (!err && call->returns && copy_to_user(uarg, &arg, size))
 		return -EFAULT;
 	return err;
 }

@@ -133,8 +133,11 @@ int vk_req_submit(struct vk_queue *q, struct vk_req *req)
 	req->error = 0;
 	req->complete = false;
 	err = q->dev->class->serve(q, req);
-	if (!err && q->log)
+	if (q->log && !err)
 		err = vk_log_chain(q, &q->chain, req->written);
+	else if (q->log && err != -EIOCBQUEUED)
+		/* Nobody knows how far it got. */
+		vk_log_chain(q, &q->chain, q->chain.in_bytes);
 	if (err && err != -EIOCBQUEUED)
 		return err;
 	if (!err && list_empty(&q->in_order))

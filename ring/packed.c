@@ -14,10 +14,12 @@
  */
 #include "vring_impl.h"
 
-#define F_AVAIL		(1U << VRING_PACKED_DESC_F_AVAIL)
-#define F_USED		(1U << VRING_PACKED_DESC_F_USED)
+/* Bits VRING_PACKED_DESC_F_AVAIL, _USED and VRING_PACKED_EVENT_F_WRAP_CTR. */
+#define F_AVAIL		0x0080U
+#define F_USED		0x8000U
+#define WRAP		0x8000U
+
 #define EVENT_FLAGS	3U	/* 2.8.14: the others are reserved */
-#define WRAP		(1U << VRING_PACKED_EVENT_F_WRAP_CTR)
 
 int vring_packed_init(struct vring_dev *vr, const struct vring_config *cfg)
 {

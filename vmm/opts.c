@@ -26,7 +26,7 @@ static const char help[] =
 "  -p, --cmdline STRING     its command line\n"
 "  -c, --cpus N             virtual CPUs (1)\n"
 "  -m, --memory SIZE        guest memory, as 512M or 2G (512M)\n"
-"      --rng datapath=kernel|user[,notify=mmio|pio|auto]\n"
+"      --rng datapath=kernel|user[,notify=mmio|pio|auto][,packed=on|off]\n"
 "                           a random number generator; may be repeated\n"
 "      --serial stdio|file=FILE|off\n"
 "                           where ttyS0 goes (stdio; Ctrl-A x quits)\n"
@@ -152,6 +152,13 @@ static void set_datapath(struct device_opts *d, const char *v)
 		die_usage("--%s datapath=%s: give kernel or user", d->class->name, v);
 }
 
+static void set_packed(struct device_opts *d, const char *v)
+{
+	if (strcmp(v, "on") && strcmp(v, "off"))
+		die_usage("--%s packed=%s: give on or off", d->class->name, v);
+	d->packed = !strcmp(v, "on");
+}
+
 static void add_device(struct opts *o, const struct virtio_class *class, char *v)
 {
 	struct device_opts *d = &o->devices[o->nr_devices];
@@ -165,8 +172,10 @@ static void add_device(struct opts *o, const struct virtio_class *class, char *v
 			set_datapath(d, key + 9);
 		else if (!strncmp(key, "notify=", 7))
 			set_notify(d, key + 7);
+		else if (!strncmp(key, "packed=", 7))
+			set_packed(d, key + 7);
 		else
-			die_usage("--%s: unknown key %s: give datapath= or notify=",
+			die_usage("--%s: unknown key %s: give datapath=, notify= or packed=",
 				  class->name, key);
 	}
 	if (!d->datapath)

@@ -16,6 +16,7 @@ struct device_opts {
 	const struct virtio_class *class;
 	const struct datapath_ops *datapath;
 	bool notify_pio;
+	bool packed;
 };
 
 /**

@@ -207,7 +207,13 @@ static void init_one(struct vm *vm, const struct device_opts *o)
 	dev->class = o->class;
 	dev->notify_pio = o->notify_pio;
 	dev->datapath = o->datapath->open(dev);
-	dev->offered = dev->datapath->features & (RING_FEATURES | o->class->features);
+	dev->offered = RING_FEATURES | o->class->features;
+	if (o->packed)
+		dev->offered |= 1UL << VIRTIO_F_RING_PACKED;
+	dev->offered &= dev->datapath->features;
+	if (o->packed && !(dev->offered & 1UL << VIRTIO_F_RING_PACKED))
+		die("--%s packed=on: datapath=%s has no packed rings: update the module",
+		    o->class->name, dev->datapath->ops->name);
 	for (i = 0; i < o->class->nr_queues; i++)
 		init_queue(dev, i);
 	virtio_pci_init(dev);
