@@ -58,13 +58,16 @@ int vring_packed_load(struct vring_dev *vr, u32 state)
 	struct vring_packed *p = &vr->p;
 	u16 avail = state & ~WRAP, used = state >> 16 & ~WRAP;
 	bool avail_wrap = state & WRAP, used_wrap = state >> 16 & WRAP;
+	u32 ahead;
 
 	if (avail >= vr->num || used >= vr->num)
 		return -EINVAL;
 	/* What was popped and not used is in the ring still. */
-	if (vring_packed_distance(vr, vring_packed_place(vr, used, used_wrap),
-				  vring_packed_place(vr, avail, avail_wrap)) > vr->num)
+	ahead = vring_packed_distance(vr, vring_packed_place(vr, used, used_wrap),
+				      vring_packed_place(vr, avail, avail_wrap));
+	if (ahead > vr->num)
 		return -EINVAL;
+	vr->in_flight = ahead;
 	p->avail = avail;
 	p->avail_wrap = avail_wrap;
 	p->used = used;
