@@ -82,7 +82,8 @@ static int vk_log_map_one(struct vk_log *log, struct vk_log_map *map, u64 base,
 	if (err)
 		return err;
 	err = -ENOMEM;
-	if (map->nr_pages > INT_MAX)
+	/* More than kvmalloc() takes without a warning. */
+	if (map->nr_pages > INT_MAX / sizeof(*map->pages))
 		goto unaccount;
 	map->pages = kvmalloc_array(map->nr_pages, sizeof(*map->pages),
 				    GFP_KERNEL_ACCOUNT);

@@ -47,7 +47,7 @@ bool vk_poll_begin(struct vk_queue *q, struct vk_worker *worker)
 	q->poll.idle = true;
 	if (!q->poll.window_ns)
 		return false;
-	q->poll.active = true;
+	WRITE_ONCE(q->poll.active, true);
 	worker->polls = true;
 	return true;
 }
@@ -62,7 +62,7 @@ void vk_poll_work_came(struct vk_queue *q, u64 when)
 	lockdep_assert_held(&q->lock);
 	if (poll->active)
 		q->stats.poll_hits++;
-	poll->active = false;
+	WRITE_ONCE(poll->active, false);
 	poll->idle = false;
 	if (!max || gap > (s64)max)
 		poll->window_ns = 0;
@@ -75,7 +75,7 @@ void vk_poll_work_came(struct vk_queue *q, u64 when)
 void vk_poll_stop(struct vk_queue *q)
 {
 	lockdep_assert_held(&q->lock);
-	q->poll.active = false;
+	WRITE_ONCE(q->poll.active, false);
 }
 
 /* One look. Return: whether to look again. */
@@ -92,7 +92,7 @@ static bool vk_poll_look(struct vk_queue *q, struct vk_worker *worker)
 	if (now - poll->idle_since < poll->window_ns && !need_resched())
 		return true;
 	q->stats.poll_misses++;
-	poll->active = false;
+	WRITE_ONCE(poll->active, false);
 	poll->window_ns = 0;
 	/* With the window at 0 this enables notifications, and looks once more. */
 	vk_queue_run_locked(q, worker, now);
