@@ -22,6 +22,20 @@ size_t drv_used_bytes(const struct drv *d)
 	return d->packed ? 4 : 6 + 8UL * d->num;
 }
 
+const u32 *drv_sizes(u64 features)
+{
+	static const u32 split[] = {
+		1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384,
+		32768, 0,
+	};
+	static const u32 packed[] = {
+		1, 2, 3, 4, 5, 7, 15, 16, 17, 64, 100, 255, 256, 1000, 4095, 16385,
+		32767, 32768, 0,
+	};
+
+	return features & F_PACKED ? packed : split;
+}
+
 /* No looser alignment than the standard allows, so that nothing leans on more. */
 static void *alloc_part(struct drv *d, u64 *gpa, size_t len, size_t align)
 {

@@ -149,6 +149,9 @@ u32 drv_base(const struct drv *d);
  */
 u32 drv_device_base(const struct drv *d);
 
+/* Queue sizes to try, the last one followed by 0: for packed rings odd ones, too. */
+const u32 *drv_sizes(u64 features);
+
 /* Bytes of the driver area and of the device area. */
 size_t drv_avail_bytes(const struct drv *d);
 size_t drv_used_bytes(const struct drv *d);
