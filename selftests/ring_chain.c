@@ -228,8 +228,9 @@ TEST_F(chain, driver_memory_is_only_read)
 	ASSERT_EQ(0, vring_enable_notify(&self->dev.vr));
 
 	/* A packed ring's used elements go where the descriptors are. */
-	if (!d->packed)
+	if (!d->packed) {
 		EXPECT_TRUE(gmem_same(&self->mem, &desc));
+	}
 	EXPECT_TRUE(gmem_same(&self->mem, &avail));
 	EXPECT_TRUE(gmem_same(&self->mem, &table));
 	EXPECT_TRUE(gmem_canaries_ok(&self->mem));
@@ -438,8 +439,9 @@ TEST(load_takes_places_of_the_ring_alone)
 
 		ASSERT_EQ(want, vring_load(&vr, 0x80000000 | at)) TH_LOG("0x%x", at);
 		ASSERT_EQ(want, vring_load(&vr, at << 16)) TH_LOG("0x%x", at);
-		if (!want)
+		if (!want) {
 			ASSERT_EQ(at << 16, vring_save(&vr));
+		}
 	}
 
 	c.features = 0;
