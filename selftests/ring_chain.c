@@ -271,7 +271,7 @@ TEST_F(chain, used_elements_carry_head_and_length)
 	EXPECT_EQ(-EAGAIN, drv_get(d, &len));
 }
 
-/* A full ring at each size, across the end of the ring and of the index. */
+/* A full ring at each size, twice round, across the end of the ring and of the index. */
 TEST_F(chain, every_queue_size_across_the_index_wrap)
 {
 	struct drv_seg s[] = { { GMEM_HIGH, 1, false }, { GMEM_HIGH, 0, true } };
@@ -282,32 +282,35 @@ TEST_F(chain, every_queue_size_across_the_index_wrap)
 		bool mixed = variant->layout == DRV_MIXED && num > 1;
 		u32 requests = mixed ? num / 2 : num;
 		u32 start = 65535 - requests / 2;
-		u32 i, n = 0, len;
+		u32 round, i, n, len;
 
 		self->mem.next = GMEM_LOW;
 		drv_free(&self->drv);
 		lay_ring(self, num, variant->features,
 			 mixed || variant->layout == DRV_INDIRECT ?
 			 variant->layout : DRV_DIRECT, 2, start);
-		for (i = 0; i < requests; i++) {
-			s[1].len = i + 1;
-			ASSERT_LE(0, drv_add(&self->drv, s + !mixed, 1 + mixed));
-		}
-		ASSERT_EQ(-ENOSPC, drv_add(&self->drv, s + 1, 1));
-		drv_publish(&self->drv);
+		for (round = 1; round <= 2; round++) {
+			for (i = 0; i < requests; i++) {
+				s[1].len = i + 1;
+				ASSERT_LE(0, drv_add(&self->drv, s + !mixed, 1 + mixed));
+			}
+			ASSERT_EQ(-ENOSPC, drv_add(&self->drv, s + 1, 1));
+			drv_publish(&self->drv);
 
-		while (pop(self) == 1) {
-			ASSERT_EQ(++n, self->c.in_bytes);
-			ASSERT_EQ(0, vring_push(&self->dev.vr, self->c.token, n));
+			for (n = 1; n <= requests; n++) {
+				ASSERT_EQ(1, pop(self));
+				ASSERT_EQ(n, self->c.in_bytes);
+				ASSERT_EQ(0, vring_push(&self->dev.vr, self->c.token, n));
+			}
+			ASSERT_EQ(0, pop(self));
+			ASSERT_LE(0, vring_flush(&self->dev.vr));
+			for (n = 1; n <= requests; n++) {
+				ASSERT_LE(0, drv_get(&self->drv, &len));
+				ASSERT_EQ(n, len);
+			}
+			ASSERT_EQ(drv_base_after(&self->drv, start + round * requests),
+				  vring_save(&self->dev.vr));
 		}
-		ASSERT_EQ(requests, n);
-		ASSERT_LE(0, vring_flush(&self->dev.vr));
-		for (n = 1; n <= requests; n++) {
-			ASSERT_LE(0, drv_get(&self->drv, &len));
-			ASSERT_EQ(n, len);
-		}
-		ASSERT_EQ(drv_base_after(&self->drv, start + requests),
-			  vring_save(&self->dev.vr));
 		ASSERT_TRUE(gmem_canaries_ok(&self->mem));
 	}
 }
