@@ -183,6 +183,8 @@ TEST(place_past_the_packed_ring_is_refused)
 	struct rig_conf conf = { .class = "null", .features = F_PACKED, .num = 3 };
 	static const u32 bad[] = {
 		0x80008003, 0x80038000, 0xffffffff, 0x80007fff, 0x7fff8000,
+		/* Used before it was popped. */
+		0x80018000,
 	};
 	struct rig r;
 	size_t i;
