@@ -74,10 +74,15 @@ u32 model_add(const struct model *m, u32 pos, u32 n)
 	return (pos + n) % model_modulus(m);
 }
 
-/* From @a forward to @b. */
-static u32 distance(const struct model *m, u32 a, u32 b)
+/* Says when to kick: always, or never. With EVENT_IDX flags of a split ring stay 0. */
+static void put_notify(struct model *m, bool on)
 {
-	return (b + model_modulus(m) - a) % model_modulus(m);
+	if (m->packed) {
+		put(m, MODEL_DEVICE, EVENT_OFF_WRAP, 0, 2);
+		put(m, MODEL_DEVICE, EVENT_FLAGS, on ? EVENT_ENABLE : EVENT_DISABLE, 2);
+	} else if (!m->event_idx || on) {
+		put(m, MODEL_DEVICE, USED_FLAGS, on ? 0 : NO_NOTIFY, 2);
+	}
 }
 
 /* ---- state ---- */
@@ -98,9 +103,6 @@ int model_load(struct model *m, u32 state)
 			avail += m->num;
 		if (!(state & 1U << 31))
 			used += m->num;
-		/* The device cannot have popped more than the ring holds. */
-		if (distance(m, used, avail) > m->num)
-			return -EINVAL;
 	}
 	m->avail = avail;
 	m->pushed = used;
@@ -112,6 +114,8 @@ int model_load(struct model *m, u32 state)
 	m->seen_idx = avail;
 	m->nr_ahead = 0;
 	m->nr_back = 0;
+	/* Kicks are on: nobody knows what was said before. */
+	put_notify(m, true);
 	return 0;
 }
 
@@ -166,6 +170,8 @@ void model_push(struct model *m, u16 id, u32 nr_desc, u64 in_bytes, u32 written)
 		e = &m->pending[m->nr_pending - 1];
 	/* 2.7.9, 2.8.11: whom no element names was written in full. */
 	if (!m->in_order || !e || !e->full) {
+		if (m->nr_pending == MODEL_PENDING)
+			publish(m);
 		e = &m->pending[m->nr_pending++];
 		e->at = m->pushed;
 		e->size = 0;
@@ -173,10 +179,9 @@ void model_push(struct model *m, u16 id, u32 nr_desc, u64 in_bytes, u32 written)
 	e->size += nr_desc;
 	e->id = id;
 	e->len = written;
-	e->full = written >= in_bytes;
+	/* A token cannot tell 4 GiB from a byte less. */
+	e->full = written == in_bytes && written != 0xffffffff;
 	m->pushed = model_add(m, m->pushed, nr_desc);
-	if (m->nr_pending == MODEL_PENDING)
-		publish(m);
 }
 
 /* Whether @pos is among the last @n places before the next to use. */
@@ -237,29 +242,18 @@ int model_flush(struct model *m)
 
 void model_disable_notify(struct model *m)
 {
-	if (m->packed)
-		put(m, MODEL_DEVICE, EVENT_FLAGS, EVENT_DISABLE, 2);
-	else if (!m->event_idx)
-		put(m, MODEL_DEVICE, USED_FLAGS, NO_NOTIFY, 2);
+	put_notify(m, false);
 }
 
 int model_enable_notify(struct model *m)
 {
-	u16 ahead;
-
-	if (m->packed && m->event_idx) {
+	if (!m->event_idx) {
+		put_notify(m, true);
+	} else if (m->packed) {
 		put(m, MODEL_DEVICE, EVENT_OFF_WRAP, off_wrap(m, m->avail), 2);
 		put(m, MODEL_DEVICE, EVENT_FLAGS, EVENT_DESC, 2);
-	} else if (m->packed) {
-		put(m, MODEL_DEVICE, EVENT_FLAGS, EVENT_ENABLE, 2);
-	} else if (m->event_idx) {
-		put(m, MODEL_DEVICE, 4 + 8 * m->num, m->avail, 2);
 	} else {
-		put(m, MODEL_DEVICE, USED_FLAGS, 0, 2);
+		put(m, MODEL_DEVICE, 4 + 8 * m->num, m->avail, 2);
 	}
-
-	ahead = model_get16(m->mem[MODEL_DRIVER] + AVAIL_IDX) - m->avail;
-	if (!m->packed && ahead > m->num)
-		return -EINVAL;
 	return model_has_avail(m);
 }

@@ -43,7 +43,6 @@ struct model_chain {
 	u16 nr_desc;
 	u32 nr_out, nr_in;
 	u64 out_bytes, in_bytes;
-	bool writable;		/* there was a writable descriptor, empty or not */
 	struct model_buf buf[MODEL_SEGS];
 };
 
@@ -135,7 +134,7 @@ void model_push(struct model *m, u16 id, u32 nr_desc, u64 in_bytes, u32 written)
 int model_flush(struct model *m);
 
 void model_disable_notify(struct model *m);
-/* Return: as vring_enable_notify(). */
+/* Return: 1 if there is something, as model_has_avail(). */
 int model_enable_notify(struct model *m);
 int model_has_avail(const struct model *m);
 

@@ -78,11 +78,9 @@ int model_has_avail(const struct model *m)
 	struct model_seen now;
 
 	if (!m->packed)
-		return m->nr_ahead ||
-		       model_get16(m->mem[MODEL_DRIVER] + AVAIL_IDX) != m->avail;
+		return model_get16(m->mem[MODEL_DRIVER] + AVAIL_IDX) != m->avail;
 	look(m, m->avail, &now);
-	return (m->nr_ahead && is_avail(m, m->avail, m->ahead[0].desc)) ||
-	       is_avail(m, m->avail, now.desc);
+	return is_avail(m, m->avail, now.desc);
 }
 
 /* ---- a chain ---- */
@@ -92,9 +90,8 @@ static int add_buf(struct model_chain *c, u32 max, const struct desc *d)
 	bool write = d->flags & DESC_WRITE;
 	u32 n = c->nr_out + c->nr_in;
 
-	if (c->writable && !write)
+	if (c->nr_in && !write)
 		return -EINVAL;		/* 2.7.4.2 */
-	c->writable = write;
 	if (!d->len)
 		return 0;
 	if (n == max)
@@ -219,7 +216,8 @@ static int pop_packed(struct model *m, u32 max, struct model_chain *c)
 	u32 links;
 	int r;
 
-	if (!model_has_avail(m))
+	if (!model_has_avail(m) &&
+	    !(m->nr_ahead && is_avail(m, m->avail, m->ahead[0].desc)))
 		return 0;
 	for (links = 0; m->in_flight + links < m->num; links++) {
 		if (links < m->nr_ahead)
@@ -249,7 +247,6 @@ int model_pop(struct model *m, u32 max, struct model_chain *c, bool cached)
 	c->nr_in = 0;
 	c->out_bytes = 0;
 	c->in_bytes = 0;
-	c->writable = false;
 	m->table_len = 0;
 	return m->packed ? pop_packed(m, max, c) : pop_split(m, max, c, cached);
 }
