@@ -27,7 +27,8 @@ static struct duel the_duel;
 
 /* ---- memory ---- */
 
-static u8 *guest_at(struct duel *d, u64 gpa)
+/* Where @gpa is, and how many of @len bytes are there in one piece; or NULL. */
+static u8 *guest_at(const struct duel *d, u64 gpa, u64 len, u64 *contig)
 {
 	u64 offset = gpa - DUEL_GUEST;
 
@@ -35,39 +36,41 @@ static u8 *guest_at(struct duel *d, u64 gpa)
 		return NULL;
 	if (gpa >= d->hole_from && gpa < d->hole_to)
 		return NULL;
+	if (len > DUEL_PIECE - offset % DUEL_PIECE)
+		len = DUEL_PIECE - offset % DUEL_PIECE;
+	if (gpa < d->hole_from && len > d->hole_from - gpa)
+		len = d->hole_from - gpa;
+	*contig = len;
 	return &guest[offset / DUEL_PIECE][GAP + offset % DUEL_PIECE];
 }
 
-static bool fetch(void *arg, u64 gpa, u8 desc[16])
+/* Copies, if @dst; whether all is there. */
+static bool guest_read(const struct duel *d, u64 gpa, u64 len, u8 *dst)
 {
 	const u8 *p;
-	int i;
+	u64 n;
 
-	for (i = 0; i < 16; i++) {
-		p = guest_at(arg, gpa + i);
+	for (; len; len -= n, gpa += n) {
+		p = guest_at(d, gpa, len, &n);
 		if (!p)
 			return false;
-		desc[i] = *p;
+		if (dst) {
+			memcpy(dst, p, n);
+			dst += n;
+		}
 	}
 	return true;
 }
 
-/* All of the chain's indirect table. */
-static bool table_is_there(struct duel *d)
+static bool fetch(void *arg, u64 gpa, u8 desc[16])
 {
-	u64 i;
-
-	for (i = 0; i < d->m.table_len; i++)
-		if (!guest_at(d, d->m.table_gpa + i))
-			return false;
-	return true;
+	return guest_read(arg, gpa, 16, desc);
 }
 
 int vring_io_lookup(void *mem, u64 gpa, u32 len, const void **ptr, u32 *contig)
 {
 	struct duel *d = mem;
-	u64 in_table = gpa - d->m.table_gpa;
-	u32 n;
+	u64 in_table = gpa - d->m.table_gpa, n;
 
 	CHECK(len, "looked up nothing");
 	CHECK(gpa >= d->m.table_gpa && in_table < d->m.table_len &&
@@ -75,13 +78,10 @@ int vring_io_lookup(void *mem, u64 gpa, u32 len, const void **ptr, u32 *contig)
 	      "looked up %u bytes at %#llx, where the table is %llu at %#llx", len,
 	      (unsigned long long)gpa, (unsigned long long)d->m.table_len,
 	      (unsigned long long)d->m.table_gpa);
-	*ptr = guest_at(d, gpa);
+	*ptr = guest_at(d, gpa, len, &n);
 	if (!*ptr)
 		return -EFAULT;
-	for (n = 1; n < len && n < d->contig; n++)
-		if (guest_at(d, gpa + n) != (const u8 *)*ptr + n)
-			break;
-	*contig = n;
+	*contig = n < d->contig ? n : d->contig;
 	return 0;
 }
 
@@ -275,7 +275,7 @@ static bool agrees(struct duel *d, int r, const struct vring_chain *c, bool cach
 	u32 i;
 
 	/* A part of a table may be missing that this chain does not come to. */
-	if (r == -EFAULT && !table_is_there(d))
+	if (r == -EFAULT && !guest_read(d, d->m.table_gpa, d->m.table_len, NULL))
 		return true;
 	if (r != model_pop(&d->m, c->max_segs, m, cached))
 		return false;

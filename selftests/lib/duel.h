@@ -51,8 +51,7 @@ struct duel {
 
 	u32 nr_tokens;		/* oldest first */
 	struct duel_token tokens[DUEL_TOKENS];
-	u32 last_nr_desc;	/* the last token may be put back */
-	bool can_unpop;
+	bool can_unpop;		/* the last of them */
 
 	struct model_chain chain;	/* what duel_pop() found */
 };
