@@ -256,7 +256,7 @@ static void write_desc(struct script *s)
 	if (flags & 0x20)
 		d.len *= 16;
 	if (flags & 0x40)
-		d.addr |= 0xffffffff00000000;
+		d.addr |= 0xffffffffffff0000;
 	d.flags = flags & (NEXT | WRITE | INDIRECT | 8);
 	/* As if it were the driver's next; or in the other lap. */
 	d.flags |= place_flags(s, (i % s->num < s->next % s->num ? s->num : 0) + s->next);
