@@ -103,6 +103,9 @@ int model_load(struct model *m, u32 state)
 			avail += m->num;
 		if (!(state & 1U << 31))
 			used += m->num;
+		/* What was popped and not used is in the ring still. */
+		if (model_add(m, avail, model_modulus(m) - used) > m->num)
+			return -EINVAL;
 	}
 	m->avail = avail;
 	m->pushed = used;
