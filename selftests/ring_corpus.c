@@ -79,7 +79,7 @@ static const char *home(void)
 
 	if (!access(CORPUS_HOME, R_OK))
 		return CORPUS_HOME;
-	CHECK(readlink("/proc/self/exe", self, sizeof(self) - 1) > 0, "");
+	CHECK(readlink("/proc/self/exe", self, sizeof(self) - 1) > 0, "no /proc");
 	return dirname(self);
 }
 

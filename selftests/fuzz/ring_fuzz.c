@@ -106,7 +106,7 @@ static bool finish(struct run *r)
 			sscanf(p, " cov: %lu ft: %lu", &edges, &features);
 		/* What found a bug; and what libFuzzer says of it. */
 		if (status && strncmp(line, "\t", 1) && line[0] != '#' &&
-		    strncmp(line, "INFO", 4))
+		    strncmp(line, "INFO", 4) && strncmp(line, "0x", 2))
 			printf("# %s", line);
 		else if (status && !strncmp(line, "# ", 2))
 			printf("%s", line);
@@ -145,7 +145,7 @@ static void run_both(int argc, char **argv)
 	snprintf(now, sizeof(now), "%u", (unsigned int)time(NULL));
 	seed = setting("FUZZ_SEED", now);
 	name = wanted(argc, argv);
-	CHECK(readlink("/proc/self/exe", self, sizeof(self) - 1) > 0, "");
+	CHECK(readlink("/proc/self/exe", self, sizeof(self) - 1) > 0, "no /proc");
 	snprintf(out, sizeof(out), "%.*s/fuzz-out",
 		 (int)(strrchr(self, '/') - self), self);
 	CHECK(!mkdir(out, 0777) || errno == EEXIST, "%s", out);

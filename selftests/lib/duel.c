@@ -236,14 +236,16 @@ int duel_load(struct duel *d, u32 state)
 
 	same("vring_load", r, model_load(&d->m, state));
 	if (r) {
-		/* Such a ring is of no use any more. */
+		/* That must not have been the ring's own; which is loaded again. */
+		CHECK(state != model_save(&d->m), "what was saved does not load: %#x",
+		      state);
 		init(d);
 		duel_load(d, model_save(&d->m));
 		return r;
 	}
 	d->nr_tokens = 0;
 	d->can_unpop = false;
-	/* Chains that somebody else had popped and not used: known of a packed ring. */
+	/* Chains that somebody else popped and did not use: known of a packed ring. */
 	if (d->vr.in_flight) {
 		CHECK(d->m.packed, "%u in flight after load", d->vr.in_flight);
 		CHECK(d->vr.in_flight == (d->m.avail + 2 * d->m.num - d->m.used) %
