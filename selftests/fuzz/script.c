@@ -251,8 +251,8 @@ static void write_desc(struct script *s)
 	u8 flags = byte(s);
 
 	d.next = byte(s);
-	if (flags & 0x10)
-		d.next = 0xff00 | d.next;
+	if (flags & 0x10)	/* about where the ring ends */
+		d.next = d.next & 0x80 ? 0xff00 | d.next : s->num - 2 + (d.next & 3);
 	if (flags & 0x20)
 		d.len *= 16;
 	if (flags & 0x40)
@@ -305,9 +305,11 @@ static void set_avail_idx(struct script *s)
 
 	if (s->packed)		/* the flags of the next descriptor to pop */
 		duel_put16(s->d, MODEL_DESC, s->d->m.avail % s->num * 16 + 14, word(s));
+	else if (b & 0x40)
+		duel_put16(s->d, MODEL_DRIVER, 2, s->d->m.avail + s->num - 2 + (b & 3));
 	else
 		duel_put16(s->d, MODEL_DRIVER, 2,
-			   b & 0x80 ? word(s) : s->d->m.avail + (b & 0x7f));
+			   b & 0x80 ? word(s) : s->d->m.avail + (b & 0x3f));
 }
 
 /* Where the driver wants a call: near where it matters, or anywhere. */
@@ -419,7 +421,9 @@ static void load(struct script *s)
 	u32 state = word(s), high = word(s);
 	u8 how = byte(s);
 
-	duel_flush(s->d);
+	/* What is pending then is lost. */
+	if (!(how & 8))
+		duel_flush(s->d);
 	duel_take_dirty(s->d);
 	if (how & 1) {
 		state = (state & 0x8000) | (state & 0x7fff) % s->num;
