@@ -201,6 +201,51 @@ TEST(split_every_state)
 	EXPECT_EQ(-EINVAL, duel_load(d, 0x80000000));
 }
 
+/* More than 64 pending are published without a decision; a load starts anew. */
+TEST(load_forgets_what_was_not_decided)
+{
+	u32 state, packed;
+	struct duel *d;
+
+	for (packed = 0; packed < 2; packed++) {
+		state = packed ? VRING_PACKED_START : 0;
+		d = duel_start(packed ? DUEL_F_PACKED : 0, 128, state, 0);
+		fill(d, true);
+		duel_put16(d, MODEL_DRIVER, packed ? 2 : 0, 0);
+		if (!packed)
+			duel_put16(d, MODEL_DRIVER, 2, 100);
+		serve(d, 100);
+		ASSERT_LT(0, d->m.undecided);
+		ASSERT_LT(0, d->m.nr_pending);
+		ASSERT_EQ(0, duel_load(d, state));
+		EXPECT_EQ(0, duel_flush(d));
+	}
+}
+
+/* A loop is one, also where the room for segments ends with the last honest link. */
+TEST(loop_with_room_for_as_many_segments_is_einval)
+{
+	u8 bytes[16] = { 0, 0, 1, 0, 0, 0, 0, 0, 8 };
+	struct duel *d;
+	u32 i, room;
+
+	for (room = 3; room <= 5; room++) {
+		d = duel_start(0, 4, 0, 0);
+		duel_put16(d, MODEL_DRIVER, 2, 1);
+		bytes[12] = 1;
+		duel_put(d, MODEL_DESC, 0, bytes, 16);
+		EXPECT_EQ(room < 4 ? -E2BIG : -EINVAL, duel_pop(d, room));
+
+		d = duel_start(DUEL_F_PACKED, 4, VRING_PACKED_START, 0);
+		bytes[12] = 0;
+		bytes[14] = 1 | AVAIL;
+		for (i = 0; i < 4; i++)
+			duel_put(d, MODEL_DESC, 16 * i, bytes, 16);
+		bytes[14] = 0;
+		EXPECT_EQ(room < 4 ? -E2BIG : -EINVAL, duel_pop(d, room));
+	}
+}
+
 /* Sizes, and alignments of each part, that vring_init() is given. */
 TEST(every_size_and_alignment)
 {

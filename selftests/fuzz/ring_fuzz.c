@@ -39,8 +39,8 @@ int LLVMFuzzerTestOneInput(const u8 *bytes, size_t n)
 	return 0;
 }
 
-/* Less than this is no fuzzing, whatever the exit status. */
-#define RUNS_MIN	10000
+/* Fewer inputs a second are no fuzzing, whatever the exit status. */
+#define RUNS_MIN	20
 
 struct run {
 	const char *layout;
@@ -89,8 +89,9 @@ static void start(struct run *r, const char *seconds, const char *seed)
 }
 
 /* Waits, and says what it found. True if that was nothing. */
-static bool finish(struct run *r)
+static bool finish(struct run *r, const char *seconds)
 {
+	unsigned long min = RUNS_MIN * strtoul(seconds, NULL, 0);
 	unsigned long runs = 0, edges = 0, features = 0;
 	char line[1024], *p;
 	int status;
@@ -116,9 +117,9 @@ static bool finish(struct run *r)
 	       edges, features);
 	if (status)
 		printf("# %s: all of it is in %s\n", r->layout, r->log);
-	else if (runs < RUNS_MIN)
-		printf("# %s: fewer than %d inputs\n", r->layout, RUNS_MIN);
-	return !status && runs >= RUNS_MIN;
+	else if (runs < min)
+		printf("# %s: fewer than %lu inputs\n", r->layout, min);
+	return !status && min && runs >= min;
 }
 
 /* The name at the end of what -t or -r was given; NULL: all. */
@@ -162,7 +163,7 @@ static void run_both(int argc, char **argv)
 
 		if (!runs[i].pid)
 			continue;
-		ok = finish(&runs[i]);
+		ok = finish(&runs[i], seconds);
 		failed += !ok;
 		printf("%s %d %s\n", ok ? "ok" : "not ok", ++nr, runs[i].layout);
 	}
