@@ -194,7 +194,8 @@ static int pop_split(struct model *m, u32 max, struct model_chain *c, bool cache
 		idx = m->seen_idx;
 	if (!m->nr_ahead && idx == m->avail)
 		return 0;
-	if (!m->nr_ahead && (u16)(idx - m->avail) > m->num)
+	/* An index that was read before was checked then; a chain may be back since. */
+	if (!m->nr_ahead && !cached && (u16)(idx - m->avail) > m->num)
 		return -EINVAL;
 	if (m->in_flight >= m->num)
 		return -EINVAL;
