@@ -91,6 +91,20 @@ static struct vring_desc ring_desc(u32 n, u32 i)
 	};
 }
 
+/* Tables are laid out as their ring is (2.7.5.3, 2.8.7). */
+static void fill_table(u32 n, u32 i)
+{
+	struct vring_packed_desc *p = (void *)&table[n][i];
+
+	table[n][i] = segment(i, i + 1 < nr_segs ? VRING_DESC_F_NEXT : 0);
+	if (packed)
+		*p = (struct vring_packed_desc) {
+			.addr = table[n][i].addr,
+			.len = table[n][i].len,
+			.flags = table[n][i].flags & VRING_DESC_F_WRITE,
+		};
+}
+
 void side_init(const struct side_conf *conf)
 {
 	struct vring_config cfg = {
@@ -113,8 +127,7 @@ void side_init(const struct side_conf *conf)
 		       (in_order ? F_IN_ORDER : 0) | (event_idx ? F_EVENT_IDX : 0);
 	for (n = 0; n < SIDE_REQUESTS; n++) {
 		for (i = 0; i < nr_segs; i++)
-			table[n][i] = segment(i, i + 1 < nr_segs && !packed ?
-						 VRING_DESC_F_NEXT : 0);
+			fill_table(n, i);
 		for (i = 0; i < nr_desc && !packed; i++) {
 			struct vring_desc *d = &desc[n * nr_desc + i];
 
