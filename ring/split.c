@@ -59,19 +59,20 @@ int vring_split_load(struct vring_dev *vr, u32 state)
 	s->push_idx = used_idx;
 	s->signalled_used = used_idx;
 	s->signalled_valid = false;
+	s->next_head = 0;
 	s->nr_heads = 0;
 	return 0;
 }
 
 /*
- * Refills heads[], and first[] with the descriptors that they name, up to the
- * first head that names none. Return: 1 if there are some now, 0 if the ring is
- * empty.
+ * Refills heads[], up to the end of the ring, and first[] with the descriptors that
+ * they name. A head that names none has the place of another there, and is refused
+ * when its turn comes. Return: 1 if there are some now, 0 if the ring is empty.
  */
 static int vring_split_fetch(struct vring_dev *vr)
 {
 	struct vring_split *s = &vr->s;
-	u16 at, n, before_wrap, good;
+	u16 at, n;
 	int err;
 
 	if (s->avail_idx == s->last_avail) {
@@ -91,23 +92,23 @@ static int vring_split_fetch(struct vring_dev *vr)
 
 	at = s->last_avail & s->mask;
 	n = vring_min(s->avail_idx - s->last_avail, VRING_POP_BATCH);
-	before_wrap = vring_min(n, vr->num - at);
-	err = vring_io_get16s(s->heads, &s->avail->ring[at], before_wrap);
-	if (!err && n > before_wrap)
-		err = vring_io_get16s(s->heads + before_wrap, &s->avail->ring[0],
-				      n - before_wrap);
+	n = vring_min(n, vr->num - at);
+	err = vring_io_get16s(s->heads, &s->avail->ring[at], n);
+	if (!err)
+		err = vring_io_get_descs(s->first, s->desc, vr->num, s->heads, n);
 	if (err)
 		return err;
-	for (good = 0; good < n && s->heads[good] < vr->num; good++)
-		;
-	if (good) {
-		err = vring_io_get_descs(s->first, s->desc, vr->num, s->heads, good);
-		if (err)
-			return err;
-	}
 	s->next_head = 0;
 	s->nr_heads = n;
 	return 1;
+}
+
+/* heads[next_head] is the caller's now. */
+static inline void vring_split_popped(struct vring_dev *vr)
+{
+	vr->s.next_head++;
+	vr->s.last_avail++;
+	vr->in_flight++;
 }
 
 /* Walks the chain that starts with descriptor @d. */
@@ -135,43 +136,61 @@ static int vring_split_walk(struct vring_dev *vr, struct vring_chain *c,
 	}
 }
 
-int vring_split_pop(struct vring_dev *vr, struct vring_chain *c)
+/* The head at hand starts a chain that is not of one descriptor with data. */
+static __vring_slow int vring_split_pop_chain(struct vring_dev *vr,
+					      struct vring_chain *c)
 {
 	struct vring_split *s = &vr->s;
 	struct vring_desc_cpu d;
-	u16 head;
 	int err;
-
-	if (!s->nr_heads) {
-		err = vring_split_fetch(vr);
-		if (err <= 0)
-			return err;
-	}
-	head = s->heads[s->next_head];
-	if (head >= vr->num)
-		return -EINVAL;
-	/* No honest driver has more chains out than the ring has descriptors. */
-	if (vr->in_flight == vr->num)
-		return -EINVAL;
 
 	vring_io_desc_to_cpu(&d, &s->first[s->next_head]);
 	vring_chain_start(c);
 	err = vring_split_walk(vr, c, &d);
 	if (err)
 		return err;
-	vring_chain_end(c, head, 1);
+	vring_chain_end(c, s->heads[s->next_head], 1);
+	vring_split_popped(vr);
+	return 1;
+}
 
-	s->next_head++;
-	s->nr_heads--;
-	s->last_avail++;
-	vr->in_flight++;
+static __vring_slow int vring_split_pop_fetch(struct vring_dev *vr,
+					      struct vring_chain *c)
+{
+	int ret = vring_split_fetch(vr);
+
+	return ret > 0 ? vring_split_pop(vr, c) : ret;
+}
+
+/* Calls only where it ends, so that the common path needs no stack. */
+int vring_split_pop(struct vring_dev *vr, struct vring_chain *c)
+{
+	struct vring_split *s = &vr->s;
+	u32 i = s->next_head, head;
+	struct vring_desc_cpu d;
+
+	if (i == s->nr_heads)
+		return vring_split_pop_fetch(vr, c);
+	head = s->heads[i];
+	if (head >= vr->num)
+		return -EINVAL;
+	/* No honest driver has more chains out than the ring has descriptors. */
+	if (vr->in_flight == vr->num)
+		return -EINVAL;
+
+	vring_io_desc_to_cpu(&d, &s->first[i]);
+	if (!vring_chain_of_one(c, &d, head, 1))
+		return vring_split_pop_chain(vr, c);
+	vring_split_popped(vr);
 	return 1;
 }
 
 void vring_split_unpop(struct vring_dev *vr)
 {
 	vr->s.last_avail--;
-	vr->s.nr_heads = 0;	/* fetched anew, if it is popped again */
+	/* fetched anew, if it is popped again */
+	vr->s.next_head = 0;
+	vr->s.nr_heads = 0;
 }
 
 /* Makes the pending elements visible to the driver. */
@@ -205,32 +224,49 @@ static int vring_split_publish(struct vring_dev *vr)
 	return 0;
 }
 
-int vring_split_push(struct vring_dev *vr, struct vring_token t, u32 written)
+static inline void vring_split_append(struct vring_dev *vr, u32 id, u32 written)
 {
 	struct vring_split *s = &vr->s;
-	int err;
+	u32 n = vr->nr_pending;
 
-	if (vr->in_order) {
-		/* 2.7.9: the last of a batch stands for all, in the first one's place. */
-		if (vr->nr_pending && vr->last_full) {
-			vring_io_set_used(&s->pending[vr->nr_pending - 1], t.id,
-					  written);
-			vr->last_full = vring_written_in_full(t, written);
-			s->push_idx++;
-			return 0;
-		}
-		vr->last_full = vring_written_in_full(t, written);
-	}
-	/* No more than the ring holds, or the batch would overwrite itself. */
-	if (vr->nr_pending == VRING_PUSH_BATCH || vr->nr_pending == vr->num) {
-		err = vring_split_publish(vr);
-		if (err)
-			return err;
-	}
-	vr->at[vr->nr_pending] = s->push_idx & s->mask;
-	vring_io_set_used(&s->pending[vr->nr_pending], t.id, written);
-	vr->nr_pending++;
+	vr->at[n] = s->push_idx & s->mask;
+	vring_io_set_used(&s->pending[n], id, written);
+	vr->nr_pending = n + 1;
 	s->push_idx++;
+}
+
+static __vring_slow int vring_split_push_full(struct vring_dev *vr, u32 id,
+					      u32 written)
+{
+	int err = vring_split_publish(vr);
+
+	if (!err)
+		vring_split_append(vr, id, written);
+	return err;
+}
+
+/* 2.7.9: the last of a batch stands for all, in the first one's place. */
+static bool vring_split_push_in_order(struct vring_dev *vr, struct vring_token t,
+				      u32 written)
+{
+	struct vring_split *s = &vr->s;
+	bool joined = vr->nr_pending && vr->last_full;
+
+	if (joined) {
+		vring_io_set_used(&s->pending[vr->nr_pending - 1], t.id, written);
+		s->push_idx++;
+	}
+	vr->last_full = vring_written_in_full(t, written);
+	return joined;
+}
+
+int vring_split_push(struct vring_dev *vr, struct vring_token t, u32 written)
+{
+	if (vr->in_order && vring_split_push_in_order(vr, t, written))
+		return 0;
+	if (vr->nr_pending == vr->max_pending)
+		return vring_split_push_full(vr, t.id, written);
+	vring_split_append(vr, t.id, written);
 	return 0;
 }
 

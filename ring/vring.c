@@ -38,6 +38,7 @@ int vring_init(struct vring_dev *vr, const struct vring_config *cfg)
 	vr->indirect = vring_has(cfg, VIRTIO_RING_F_INDIRECT_DESC);
 	vr->in_order = vring_has(cfg, VIRTIO_F_IN_ORDER);
 	vr->mem = cfg->mem;
+	vr->max_pending = cfg->num < VRING_PUSH_BATCH ? cfg->num : VRING_PUSH_BATCH;
 	vring_forget_dirty(vr);
 	return packed ? vring_packed_init(vr, cfg) : vring_split_init(vr, cfg);
 }

@@ -70,12 +70,49 @@ static inline int vring_chain_add(struct vring_chain *c,
 	return 0;
 }
 
+/*
+ * In one store: whoever hands a token on loads it in one piece, and a load of what
+ * several stores wrote shortly before stalls.
+ */
+static inline void vring_set_token(struct vring_token *t, u16 id, u16 nr_desc,
+				   u32 in_bytes)
+{
+	u64 word = id | (u32)nr_desc << 16 | (u64)in_bytes << 32;
+
+	memcpy(t, &word, sizeof(word));
+}
+
 /* The chain is whole. */
 static inline void vring_chain_end(struct vring_chain *c, u16 id, u16 nr_desc)
 {
-	c->token.id = id;
-	c->token.nr_desc = nr_desc;
-	c->token.in_bytes = c->in_bytes < U32_MAX ? c->in_bytes : U32_MAX;
+	vring_set_token(&c->token, id, nr_desc,
+			c->in_bytes < U32_MAX ? c->in_bytes : U32_MAX);
+}
+
+/*
+ * Fills the chain, if it is this one descriptor with data and nothing else, as most
+ * are: vring_chain_start(), _add() and _end() in a few instructions.
+ */
+static inline bool vring_chain_of_one(struct vring_chain *c,
+				      const struct vring_desc_cpu *d, u16 id,
+				      u16 nr_desc)
+{
+	u32 in, in_bytes;	/* no branch on what alternates, as read and write */
+
+	if (d->flags & (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT))
+		return false;
+	if (!d->len || !c->max_segs)
+		return false;
+	in = d->flags / VRING_DESC_F_WRITE & 1;
+	in_bytes = d->len & -in;
+	c->segs[0].gpa = d->addr;
+	c->segs[0].len = d->len;
+	c->nr_out = in ^ 1;
+	c->nr_in = in;
+	c->out_bytes = d->len - in_bytes;
+	c->in_bytes = in_bytes;
+	vring_set_token(&c->token, id, nr_desc, in_bytes);
+	return true;
 }
 
 /*
