@@ -44,7 +44,7 @@ static void vring_packed_drop_fetched(struct vring_packed *p)
 
 static int vring_packed_put_event(struct vring_dev *vr, u16 off_wrap, u16 flags)
 {
-	vring_extend(&vr->dirty.used, 0, sizeof(*vr->p.device));
+	vr->unlogged_event = true;
 	return vring_io_put_event(vr->p.device, off_wrap, flags);
 }
 
@@ -270,15 +270,13 @@ static int vring_packed_publish(struct vring_dev *vr)
 	err = vring_io_put_packed(p->desc, vr->num, p->pending, vr->at, 1);
 	if (err)
 		return err;
-	vring_extend_by_pending(vr, &vr->dirty.desc, 0,
-				sizeof(struct vring_packed_desc));
-
 	n = p->push > p->used ? 0 : vr->num;
 	n += p->push - p->used;
 	p->used = p->push;
 	p->used_wrap = p->push_wrap;
 	/* Twice the ring stands for all places that there are. */
 	p->undecided = p->undecided + n < 2 * vr->num ? p->undecided + n : 2 * vr->num;
+	vr->unlogged += n;
 	vr->in_flight -= n;
 	vr->nr_pending = 0;
 	vr->undecided = true;
@@ -426,4 +424,13 @@ int vring_packed_has_avail(const struct vring_dev *vr)
 	if (err)
 		return err;
 	return (flags & (F_AVAIL | F_USED)) == vring_packed_avail_flags(p);
+}
+
+/* In the terms of vring.h: of the descriptor ring, and our event suppression. */
+void vring_packed_extend_dirty(struct vring_dev *vr)
+{
+	vring_extend_back(vr, &vr->dirty.desc, 0, sizeof(struct vring_packed_desc),
+			  vr->p.used, vr->unlogged);
+	if (vr->unlogged_event)
+		vring_extend(&vr->dirty.used, 0, sizeof(*vr->p.device));
 }

@@ -24,16 +24,9 @@ int vring_split_init(struct vring_dev *vr, const struct vring_config *cfg)
 	return 0;
 }
 
-/* Offsets in the used ring, for the dirty log. */
-static u32 vring_split_event_offset(const struct vring_dev *vr)
-{
-	return offsetof(struct vring_used, ring) +
-	       vr->num * sizeof(struct vring_used_elem);
-}
-
 static int vring_split_put_flags(struct vring_dev *vr, u16 flags)
 {
-	vring_extend(&vr->dirty.used, 0, 2);
+	vr->unlogged_flags = true;
 	return vring_io_put16(&vr->s.used->flags, flags);
 }
 
@@ -208,16 +201,11 @@ static int vring_split_publish(struct vring_dev *vr)
 	err = vring_io_put16(&s->used->idx, s->push_idx);
 	if (err)
 		return err;
-	vring_extend(&vr->dirty.used, offsetof(struct vring_used, idx),
-		     offsetof(struct vring_used, ring));
-	vring_extend_by_pending(vr, &vr->dirty.used,
-				offsetof(struct vring_used, ring),
-				sizeof(struct vring_used_elem));
-
 	/* Passed the index of the last decision: it says nothing any more. */
 	if ((u16)(s->push_idx - s->signalled_used) < n)
 		s->signalled_valid = false;
 	s->used_idx = s->push_idx;
+	vr->unlogged += n;
 	vr->in_flight -= n;
 	vr->nr_pending = 0;
 	vr->undecided = true;
@@ -318,9 +306,7 @@ int vring_split_enable_notify(struct vring_dev *vr)
 	int err;
 
 	if (vr->event_idx) {
-		u32 offset = vring_split_event_offset(vr);
-
-		vring_extend(&vr->dirty.used, offset, offset + 2);
+		vr->unlogged_event = true;
 		err = vring_io_put16((__virtio16 __vring *)&s->used->ring[vr->num],
 				     s->last_avail);
 	} else {
@@ -341,4 +327,22 @@ int vring_split_has_avail(const struct vring_dev *vr)
 
 	err = vring_io_get16(&vr->s.avail->idx, &avail_idx);
 	return err ? err : avail_idx != vr->s.last_avail;
+}
+
+/* In the terms of vring.h: of the used ring, with avail_event at its end. */
+void vring_split_extend_dirty(struct vring_dev *vr)
+{
+	const u32 idx = offsetof(struct vring_used, idx);
+	const u32 ring = offsetof(struct vring_used, ring);
+	const u32 entry = sizeof(struct vring_used_elem);
+	struct vring_extent *e = &vr->dirty.used;
+
+	if (vr->unlogged_flags)
+		vring_extend(e, 0, idx);
+	if (vr->unlogged)
+		vring_extend(e, idx, ring);
+	vring_extend_back(vr, e, ring, entry, vr->s.used_idx & vr->s.mask,
+			  vr->unlogged);
+	if (vr->unlogged_event)
+		vring_extend(e, ring + vr->num * entry, ring + vr->num * entry + 2);
 }

@@ -43,8 +43,21 @@ int vring_init(struct vring_dev *vr, const struct vring_config *cfg)
 	return packed ? vring_packed_init(vr, cfg) : vring_split_init(vr, cfg);
 }
 
+/* Makes extents of what was written, while the ring's place is known. */
+static void vring_extend_dirty(struct vring_dev *vr)
+{
+	if (vr->packed)
+		vring_packed_extend_dirty(vr);
+	else
+		vring_split_extend_dirty(vr);
+	vr->unlogged = 0;
+	vr->unlogged_flags = false;
+	vr->unlogged_event = false;
+}
+
 int vring_load(struct vring_dev *vr, u32 state)
 {
+	vring_extend_dirty(vr);
 	vr->notify_off = false;
 	vr->undecided = false;
 	vr->in_flight = 0;
@@ -94,6 +107,7 @@ int vring_has_avail(const struct vring_dev *vr)
 
 bool vring_take_dirty(struct vring_dev *vr, struct vring_dirty *dirty)
 {
+	vring_extend_dirty(vr);
 	*dirty = vr->dirty;
 	vring_forget_dirty(vr);
 	return dirty->desc.from < dirty->desc.to ||

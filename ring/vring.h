@@ -214,7 +214,12 @@ struct vring_dev {
 	bool last_full;		/* the pending element's buffers are all written */
 	u32 in_flight;		/* popped and not published: chains, or packed descriptors */
 	void *mem;
-	struct vring_dirty dirty;
+
+	/* Written since vring_take_dirty(), which makes extents of it. */
+	u64 unlogged;		/* used elements (packed: places) published */
+	bool unlogged_flags;	/* used.flags; of a split ring */
+	bool unlogged_event;	/* avail_event (packed: our event suppression) */
+	struct vring_dirty dirty;	/* what vring_load() found in these */
 
 	u32 nr_pending;		/* pushed, not published */
 	u32 max_pending;	/* no more than the ring holds: a batch must not meet itself */

@@ -15,6 +15,7 @@ int vring_split_flush(struct vring_dev *vr);
 int vring_split_disable_notify(struct vring_dev *vr);
 int vring_split_enable_notify(struct vring_dev *vr);
 int vring_split_has_avail(const struct vring_dev *vr);
+void vring_split_extend_dirty(struct vring_dev *vr);
 
 int vring_packed_init(struct vring_dev *vr, const struct vring_config *cfg);
 int vring_packed_load(struct vring_dev *vr, u32 state);
@@ -24,6 +25,7 @@ int vring_packed_flush(struct vring_dev *vr);
 int vring_packed_disable_notify(struct vring_dev *vr);
 int vring_packed_enable_notify(struct vring_dev *vr);
 int vring_packed_has_avail(const struct vring_dev *vr);
+void vring_packed_extend_dirty(struct vring_dev *vr);
 
 int vring_add_indirect(struct vring_dev *vr, struct vring_chain *c,
 		       const struct vring_desc_cpu *t);
@@ -133,21 +135,24 @@ static inline void vring_extend(struct vring_extent *e, u32 from, u32 to)
 }
 
 /*
- * The pending elements' places, in entries of the ring, as an extent of bytes. Places
- * run forward; a batch that wraps around is taken for the whole ring.
+ * The last @n entries before @end, in bytes. Of entries that wrap around, or are more
+ * than the ring has, the whole ring is taken.
  */
-static inline void vring_extend_by_pending(struct vring_dev *vr,
-					   struct vring_extent *e, u32 offset,
-					   u32 entry_bytes)
+static inline void vring_extend_back(const struct vring_dev *vr,
+				     struct vring_extent *e, u32 offset,
+				     u32 entry_bytes, u32 end, u64 n)
 {
-	u32 first = vr->at[0], last = vr->at[vr->nr_pending - 1];
+	u32 from = 0, to = vr->num;
 
-	if (last < first) {
-		first = 0;
-		last = vr->num - 1;
+	if (!n)
+		return;
+	if (!end)
+		end = vr->num;
+	if (n <= end) {
+		from = end - n;
+		to = end;
 	}
-	vring_extend(e, offset + first * entry_bytes,
-		     offset + (last + 1) * entry_bytes);
+	vring_extend(e, offset + from * entry_bytes, offset + to * entry_bytes);
 }
 
 #endif
