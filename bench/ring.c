@@ -207,8 +207,8 @@ uint32_t __attribute__((__noinline__)) side_device(void)
 		n++;
 	}
 	MUST(!ret);
-	MUST(vring_flush(&vr) >= 0);
-	MUST(!vring_enable_notify(&vr));
+	ret = vring_finish(&vr);
+	MUST(ret >= 0 && !(ret & VRING_MORE));
 	return n;
 }
 

@@ -359,25 +359,16 @@ static bool vring_packed_need_event(const struct vring_dev *vr, u16 off_wrap, u3
 	return back && back <= n;
 }
 
-int vring_packed_flush(struct vring_dev *vr)
+/* Whether the driver wants a call for what was published since the last decision. */
+static int vring_packed_decide(struct vring_dev *vr)
 {
+	u32 n = vr->p.undecided;
 	u16 off_wrap, flags;
-	u32 n;
 	int err;
 
-	if (vr->nr_pending) {
-		err = vring_packed_publish(vr);
-		if (err)
-			return err;
-	}
-	if (!vr->undecided)
-		return 0;
-
-	n = vr->p.undecided;
 	vr->p.undecided = 0;
 	vr->undecided = false;
 
-	vring_io_mb();			/* (C) */
 	err = vring_io_get_event(vr->p.driver, &off_wrap, &flags);
 	if (err)
 		return err;
@@ -389,28 +380,67 @@ int vring_packed_flush(struct vring_dev *vr)
 	return 1;
 }
 
+int vring_packed_flush(struct vring_dev *vr)
+{
+	if (vr->nr_pending) {
+		int err = vring_packed_publish(vr);
+
+		if (err)
+			return err;
+	}
+	if (!vr->undecided)
+		return 0;
+	vring_io_mb();			/* (C) */
+	return vring_packed_decide(vr);
+}
+
 int vring_packed_disable_notify(struct vring_dev *vr)
 {
 	vr->notify_off = true;
 	return vring_packed_put_event(vr, 0, VRING_PACKED_EVENT_FLAG_DISABLE);
 }
 
-int vring_packed_enable_notify(struct vring_dev *vr)
+static int vring_packed_ask_notify(struct vring_dev *vr)
 {
 	const struct vring_packed *p = &vr->p;
-	int err;
 
-	if (vr->event_idx)
-		err = vring_packed_put_event(vr, p->avail | (p->avail_wrap ? WRAP : 0),
-					     VRING_PACKED_EVENT_FLAG_DESC);
-	else
-		err = vring_packed_put_event(vr, 0, VRING_PACKED_EVENT_FLAG_ENABLE);
+	vr->notify_off = false;
+	if (!vr->event_idx)
+		return vring_packed_put_event(vr, 0, VRING_PACKED_EVENT_FLAG_ENABLE);
+	return vring_packed_put_event(vr, p->avail | (p->avail_wrap ? WRAP : 0),
+				      VRING_PACKED_EVENT_FLAG_DESC);
+}
+
+int vring_packed_enable_notify(struct vring_dev *vr)
+{
+	int err = vring_packed_ask_notify(vr);
+
 	if (err)
 		return err;
-	vr->notify_off = false;
-
 	vring_io_mb();			/* (D) */
 	return vring_packed_has_avail(vr);
+}
+
+int vring_packed_finish(struct vring_dev *vr)
+{
+	int err, call = 0, more;
+
+	if (vr->nr_pending) {
+		err = vring_packed_publish(vr);
+		if (err)
+			return err;
+	}
+	err = vring_packed_ask_notify(vr);
+	if (err)
+		return err;
+	vring_io_mb();			/* (C) and (D) */
+	if (vr->undecided) {
+		call = vring_packed_decide(vr);
+		if (call < 0)
+			return call;
+	}
+	more = vring_packed_has_avail(vr);
+	return more < 0 ? more : vring_finished(call, more);
 }
 
 int vring_packed_has_avail(const struct vring_dev *vr)

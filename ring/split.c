@@ -258,27 +258,18 @@ int vring_split_push(struct vring_dev *vr, struct vring_token t, u32 written)
 	return 0;
 }
 
-int vring_split_flush(struct vring_dev *vr)
+/* Whether the driver wants a call for what was published since the last decision. */
+static int vring_split_decide(struct vring_dev *vr)
 {
 	struct vring_split *s = &vr->s;
 	u16 old = s->signalled_used, event;
-	bool valid;
+	bool valid = s->signalled_valid;	/* as vring_split_publish() left it */
 	int err;
 
-	if (vr->nr_pending) {
-		err = vring_split_publish(vr);
-		if (err)
-			return err;
-	}
-	if (!vr->undecided)
-		return 0;
-
-	valid = s->signalled_valid;	/* as vring_split_publish() left it */
 	vr->undecided = false;
 	s->signalled_used = s->used_idx;
 	s->signalled_valid = true;
 
-	vring_io_mb();			/* (C) */
 	if (!vr->event_idx) {
 		u16 flags;
 
@@ -291,6 +282,20 @@ int vring_split_flush(struct vring_dev *vr)
 	return !valid || vring_need_event(event, s->used_idx, old);
 }
 
+int vring_split_flush(struct vring_dev *vr)
+{
+	if (vr->nr_pending) {
+		int err = vring_split_publish(vr);
+
+		if (err)
+			return err;
+	}
+	if (!vr->undecided)
+		return 0;
+	vring_io_mb();			/* (C) */
+	return vring_split_decide(vr);
+}
+
 int vring_split_disable_notify(struct vring_dev *vr)
 {
 	/* 2.7.10.2: with EVENT_IDX flags stay 0; avail_event alone decides. */
@@ -300,24 +305,48 @@ int vring_split_disable_notify(struct vring_dev *vr)
 	return vring_split_put_flags(vr, VRING_USED_F_NO_NOTIFY);
 }
 
-int vring_split_enable_notify(struct vring_dev *vr)
+static int vring_split_ask_notify(struct vring_dev *vr)
 {
 	struct vring_split *s = &vr->s;
-	int err;
 
-	if (vr->event_idx) {
-		vr->unlogged_event = true;
-		err = vring_io_put16((__virtio16 __vring *)&s->used->ring[vr->num],
-				     s->last_avail);
-	} else {
-		err = vring_split_put_flags(vr, 0);
-	}
+	vr->notify_off = false;
+	if (!vr->event_idx)
+		return vring_split_put_flags(vr, 0);
+	vr->unlogged_event = true;
+	return vring_io_put16((__virtio16 __vring *)&s->used->ring[vr->num],
+			      s->last_avail);
+}
+
+int vring_split_enable_notify(struct vring_dev *vr)
+{
+	int err = vring_split_ask_notify(vr);
+
 	if (err)
 		return err;
-	vr->notify_off = false;
-
 	vring_io_mb();			/* (D) */
 	return vring_split_has_avail(vr);
+}
+
+int vring_split_finish(struct vring_dev *vr)
+{
+	int err, call = 0, more;
+
+	if (vr->nr_pending) {
+		err = vring_split_publish(vr);
+		if (err)
+			return err;
+	}
+	err = vring_split_ask_notify(vr);
+	if (err)
+		return err;
+	vring_io_mb();			/* (C) and (D) */
+	if (vr->undecided) {
+		call = vring_split_decide(vr);
+		if (call < 0)
+			return call;
+	}
+	more = vring_split_has_avail(vr);
+	return more < 0 ? more : vring_finished(call, more);
 }
 
 int vring_split_has_avail(const struct vring_dev *vr)

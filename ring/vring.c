@@ -99,6 +99,11 @@ int vring_enable_notify(struct vring_dev *vr)
 			    vring_split_enable_notify(vr);
 }
 
+int vring_finish(struct vring_dev *vr)
+{
+	return vr->packed ? vring_packed_finish(vr) : vring_split_finish(vr);
+}
+
 int vring_has_avail(const struct vring_dev *vr)
 {
 	return vr->packed ? vring_packed_has_avail(vr) :

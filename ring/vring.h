@@ -360,6 +360,19 @@ int vring_disable_notify(struct vring_dev *vr);
  */
 int vring_enable_notify(struct vring_dev *vr);
 
+/* What vring_finish() returns, or-ed. */
+#define VRING_CALL	1	/* as vring_flush() */
+#define VRING_MORE	2	/* as vring_enable_notify() */
+
+/**
+ * vring_finish() - vring_flush() and vring_enable_notify() in one
+ * @vr: ring in which vring_pop() found nothing more
+ *
+ * With one full barrier, which stands for (C) and (D): both stores come before it,
+ * both loads after it. Return: VRING_CALL and VRING_MORE, or -errno.
+ */
+int vring_finish(struct vring_dev *vr);
+
 /**
  * vring_has_avail() - whether vring_pop() would find something
  * @vr: ring

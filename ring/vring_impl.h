@@ -14,6 +14,7 @@ void vring_split_unpop(struct vring_dev *vr);
 int vring_split_flush(struct vring_dev *vr);
 int vring_split_disable_notify(struct vring_dev *vr);
 int vring_split_enable_notify(struct vring_dev *vr);
+int vring_split_finish(struct vring_dev *vr);
 int vring_split_has_avail(const struct vring_dev *vr);
 void vring_split_extend_dirty(struct vring_dev *vr);
 
@@ -24,6 +25,7 @@ void vring_packed_unpop(struct vring_dev *vr, u16 nr_desc);
 int vring_packed_flush(struct vring_dev *vr);
 int vring_packed_disable_notify(struct vring_dev *vr);
 int vring_packed_enable_notify(struct vring_dev *vr);
+int vring_packed_finish(struct vring_dev *vr);
 int vring_packed_has_avail(const struct vring_dev *vr);
 void vring_packed_extend_dirty(struct vring_dev *vr);
 
@@ -33,6 +35,11 @@ int vring_add_indirect(struct vring_dev *vr, struct vring_chain *c,
 static inline u16 vring_min(u16 a, u16 b)
 {
 	return a < b ? a : b;
+}
+
+static inline int vring_finished(bool call, bool more)
+{
+	return (call ? VRING_CALL : 0) | (more ? VRING_MORE : 0);
 }
 
 static inline void vring_chain_start(struct vring_chain *c)
