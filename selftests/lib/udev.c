@@ -113,6 +113,22 @@ static void call(struct udev *u, bool want)
 		ev_signal(u->call);
 }
 
+/* Publishes, and watches the ring. Return: whether work came, or -errno. */
+static int watch(struct udev *u, bool served)
+{
+	u64 end = now_ns() + u->poll_ns;
+	int ret = vring_flush(&u->vr);
+
+	if (ret < 0)
+		return ret;
+	if (served)
+		call(u, ret);
+	do {
+		ret = vring_has_avail(&u->vr);
+	} while (!ret && now_ns() < end && !atomic_load(&u->stop));
+	return ret;
+}
+
 /* One pass. Return: 1 if work is left, 0 if the ring is empty, -errno. */
 static int pass(struct udev *u)
 {
@@ -145,6 +161,15 @@ static int pass(struct udev *u)
 			call(u, err);
 			u->budget_exhausted++;
 			return 1;
+		}
+		if (u->poll_ns) {
+			err = watch(u, n);
+			if (err < 0)
+				return err;
+			n = 0;
+			bytes = 0;
+			if (err)
+				continue;
 		}
 		err = vring_finish(&u->vr);
 		if (err < 0)
