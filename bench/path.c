@@ -155,6 +155,7 @@ static void drive_yielding(struct vq *q, u32 depth, struct result *res)
 	}
 	res->ns = now_ns() - begin;
 	res->requests = q->drv.got;
+	res->driver_switches += own_switches();
 }
 
 /* What thread @tid has run, in ns. */
@@ -299,6 +300,7 @@ static void measure(const char *bench, const struct row *row, const char *datapa
 	struct result res = { .driver_switches = -own_switches() };
 	double n;
 
+	alarm(DEADLINE_MS / 1000 + run_ms / 1000);	/* a lost call is no endless run */
 	if (!strcmp(datapath, "kernel"))
 		run_kernel(row, &res);
 	else
