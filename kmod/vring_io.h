@@ -245,9 +245,8 @@ static inline void vring_io_packed_to_cpu(struct vring_desc_cpu *d,
 static inline void vring_io_set_packed(struct vring_packed_desc *d, u16 id,
 				       u32 len, u16 flags)
 {
-	d->len = cpu_to_le32(len);
-	d->id = cpu_to_le16(id);
-	d->flags = cpu_to_le16(flags);
+	/* In one store, as it will be loaded. */
+	((__le64 *)d)[1] = cpu_to_le64(len | (u64)id << 32 | (u64)flags << 48);
 }
 
 static inline int vring_io_put_packed(struct vring_packed_desc __user *ring, u32 num,
