@@ -10,6 +10,9 @@
  * there is nothing to take back it sleeps in read() on the call eventfd, as a
  * vCPU's host would. The two run in turn, and the report pairs them.
  *
+ * Requests are spread over one region of guest memory, or (-g) over 64, which is to
+ * cost next to nothing more.
+ *
  * Where the two threads run decides more than anything else, so it is fixed: on
  * one CPU (what the work itself costs), or on two (what a guest would see, and how
  * long it takes to wake a CPU).
@@ -20,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -28,14 +32,37 @@
 
 #define NUM		256U		/* queue size */
 #define REQUEST_BYTES	64U		/* as Linux's hwrng core asks for */
-#define FEATURES	F_EVENT_IDX	/* as Linux guests negotiate */
 #define MAX_SAMPLES	(1U << 20)
+#define POLL_US		50U		/* longer than a round trip anywhere */
+
+/* Buffers are used in an order of chance, BUFFER_STEP apart in a region. */
+#define BUFFERS		4096U
+#define BUFFER_STEP	1024U
+#define BUFFERS_AT	(GMEM_LOW + GMEM_LOW_SIZE / 2)	/* in the first region */
+
+/**
+ * struct row - what is measured, on both datapaths
+ * @class: of the device
+ * @ring: split or packed, "-in-order" added
+ * @cpus: one for driver and device, or one each
+ * @depth: requests in flight
+ * @poll_us: how long an empty queue is watched before a kick is asked for
+ * @regions: in the memory table, over which buffers are spread
+ */
+struct row {
+	const char *class, *ring;
+	int cpus;
+	u32 depth, poll_us, regions;
+};
 
 static int rounds = 5, run_ms = 250;
+static bool regions_only;		/* -g */
 static u32 *samples;			/* latencies, ns */
+static u64 *buffers;			/* guest-physical */
 
 struct result {
 	u64 requests, ns, nr_samples;
+	u64 device_ns;			/* CPU time of the device's thread */
 	u64 kicks, calls, passes, rechecks;
 	long driver_switches, device_switches;
 };
@@ -67,8 +94,7 @@ static void make_blocking(int fd)
 static void submit(struct vq *q, u64 *since, u32 depth)
 {
 	while (drv_in_flight(&q->drv) < depth) {
-		u64 slot = q->drv.added % (GMEM_HIGH_SIZE / REQUEST_BYTES);
-		int head = drv_add1(&q->drv, GMEM_HIGH + slot * REQUEST_BYTES,
+		int head = drv_add1(&q->drv, buffers[q->drv.added % BUFFERS],
 				    REQUEST_BYTES, true);
 
 		CHECK(head >= 0, "depth %u of %u", depth, NUM);
@@ -111,33 +137,118 @@ static void drive(struct vq *q, u32 depth, struct result *res)
 	res->driver_switches += own_switches();
 }
 
-static struct rig_conf conf_of(const char *class)
+/*
+ * The same without calls and sleep on the driver's side: it lends the device the CPU
+ * that they share. So nothing depends on whom the scheduler prefers.
+ */
+static void drive_yielding(struct vq *q, u32 depth, struct result *res)
 {
-	return (struct rig_conf) {
-		.class = class,
-		.features = FEATURES,
+	u64 since[NUM], begin = now_ns(), end = begin + run_ms * 1000000ULL;
+
+	while (now_ns() < end) {
+		drv_disable_call(&q->drv);
+		submit(q, since, depth);
+		while (drv_in_flight(&q->drv)) {
+			sched_yield();
+			take(q, since, res);
+		}
+	}
+	res->ns = now_ns() - begin;
+	res->requests = q->drv.got;
+	res->driver_switches += own_switches();
+}
+
+/* What thread @tid has run, in ns. */
+static u64 run_time_ns(pid_t tid)
+{
+	unsigned long long ns = 0;
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/schedstat", tid);
+	f = fopen(path, "r");
+	CHECK(f && fscanf(f, "%llu", &ns) == 1, "%s", path);
+	fclose(f);
+	return ns;
+}
+
+static u64 features_of(const struct row *row)
+{
+	u64 features = F_EVENT_IDX;	/* as Linux guests negotiate */
+
+	if (!strncmp(row->ring, "packed", 6))
+		features |= 1ULL << VIRTIO_F_RING_PACKED;
+	if (strstr(row->ring, "in-order"))
+		features |= 1ULL << VIRTIO_F_IN_ORDER;
+	return features;
+}
+
+/*
+ * Memory of @n regions, and as many buffers in each. The first has the rings as well,
+ * and is the one that rig_lay_out() made; its others go.
+ */
+static void make_regions(struct gmem *m, u32 n)
+{
+	u32 share = BUFFERS / n, i;
+
+	while (m->nr > 1) {
+		struct gmem_region *r = &m->r[--m->nr];
+
+		munmap(r->hva - GMEM_PAGE, r->size + 2 * GMEM_PAGE);
+		close(r->memfd);
+	}
+	for (i = 1; i < n; i++)
+		gmem_add(m, GMEM_FAR + i * GMEM_FAR_SIZE, share * BUFFER_STEP);
+
+	for (i = 0; i < BUFFERS; i++) {
+		u64 base = i / share ? GMEM_FAR + i / share * GMEM_FAR_SIZE : BUFFERS_AT;
+
+		buffers[i] = base + i % share * BUFFER_STEP;
+	}
+	srandom(1);		/* each run meets the same chance */
+	for (i = BUFFERS - 1; i; i--) {
+		u32 other = random() % (i + 1);
+		u64 gpa = buffers[i];
+
+		buffers[i] = buffers[other];
+		buffers[other] = gpa;
+	}
+}
+
+static void lay_out(struct rig *r, const struct row *row)
+{
+	struct rig_conf conf = {
+		.class = row->class,
+		.features = features_of(row),
 		.num = NUM,
 		.max_segs = 1,
 	};
+
+	rig_lay_out(r, &conf);
+	make_regions(&r->mem, row->regions);
+	make_blocking(r->q[0].call);
 }
 
-static void run_kernel(const char *class, u32 depth, int cpu, struct result *res)
+static void run_kernel(const struct row *row, struct result *res)
 {
-	struct rig_conf conf = conf_of(class);
+	struct vhost_vring_state poll = { 0, row->poll_us };
 	struct vkick_stats stats;
 	char name[32];
 	struct rig r;
 	pid_t tid;
 
-	snprintf(name, sizeof(name), "vkick-%s", class);
-	rig_open(&r, &conf);
-	make_blocking(r.q[0].call);
+	snprintf(name, sizeof(name), "vkick-%s", row->class);
+	lay_out(&r, row);
+	rig_attach(&r, row->class);
+	CHECK(!__vdev_ioctl(r.fd, VHOST_SET_VRING_BUSYLOOP_TIMEOUT, &poll) ||
+	      !row->poll_us, "polling");
 	tid = proc_thread(name);
-	pin(tid, cpu);
+	pin(tid, row->cpus - 1);
 	rig_start(&r);
-	drive(&r.q[0], depth, res);
+	(regions_only ? drive_yielding : drive)(&r.q[0], row->depth, res);
 	res->device_switches = proc_switches(tid);
 	rig_stop(&r);
+	res->device_ns = run_time_ns(tid);
 	stats = vdev_get_stats(r.fd, 0);
 	res->kicks = stats.kicks;
 	res->calls = stats.calls;
@@ -146,27 +257,27 @@ static void run_kernel(const char *class, u32 depth, int cpu, struct result *res
 	rig_close(&r);
 }
 
-static void run_user(const char *class, u32 depth, int cpu, struct result *res)
+static void run_user(const struct row *row, struct result *res)
 {
-	struct rig_conf conf = conf_of(class);
 	struct udev u;
 	struct rig r;
 	pid_t tid;
 
-	rig_lay_out(&r, &conf);
-	make_blocking(r.q[0].call);
+	lay_out(&r, row);
 	make_blocking(r.q[0].kick);
-	udev_init(&u, &r.q[0].drv, FEATURES);
+	udev_init(&u, &r.q[0].drv, r.features);
 	u.kick = r.q[0].kick;
 	u.call = r.q[0].call;
 	u.sleep = true;
-	if (!strcmp(class, "rng"))
+	u.poll_ns = row->poll_us * 1000;
+	if (!strcmp(row->class, "rng"))
 		u.serve = udev_serve_rng;
 	udev_start(&u);
 	tid = proc_thread(UDEV_THREAD);
-	pin(tid, cpu);
-	drive(&r.q[0], depth, res);
+	pin(tid, row->cpus - 1);
+	drive(&r.q[0], row->depth, res);
 	res->device_switches = proc_switches(tid);
+	res->device_ns = run_time_ns(tid);
 	udev_stop(&u);
 	CHECK(!u.error, "the device failed: %d", u.error);
 	res->kicks = u.kicks - 1;	/* the last one ended the thread */
@@ -183,67 +294,89 @@ static int by_value(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static void measure(const char *class, const char *datapath, u32 depth, int cpu,
+static void measure(const char *bench, const struct row *row, const char *datapath,
 		    int round)
 {
 	struct result res = { .driver_switches = -own_switches() };
 	double n;
 
+	alarm(DEADLINE_MS / 1000 + run_ms / 1000);	/* a lost call is no endless run */
 	if (!strcmp(datapath, "kernel"))
-		run_kernel(class, depth, cpu, &res);
+		run_kernel(row, &res);
 	else
-		run_user(class, depth, cpu, &res);
+		run_user(row, &res);
 
 	qsort(samples, res.nr_samples, sizeof(*samples), by_value);
 	n = res.requests;
-	printf("bench=path class=%s cpus=%s depth=%u datapath=%s round=%d", class,
-	       cpu ? "two" : "one", depth, datapath, round);
-	printf(" requests_per_s=%.0f p50_ns=%u p99_ns=%u", n * 1e9 / res.ns,
-	       samples[res.nr_samples / 2], samples[res.nr_samples * 99 / 100]);
+	printf("bench=%s class=%s ring=%s cpus=%s depth=%u poll_us=%u regions=%u", bench,
+	       row->class, row->ring, row->cpus > 1 ? "two" : "one", row->depth,
+	       row->poll_us, row->regions);
+	printf(" datapath=%s round=%d requests_per_s=%.0f p50_ns=%u p99_ns=%u", datapath,
+	       round, n * 1e9 / res.ns, samples[res.nr_samples / 2],
+	       samples[res.nr_samples * 99 / 100]);
 	printf(" kicks=%.4f calls=%.4f passes=%.4f rechecks=%.4f", res.kicks / n,
 	       res.calls / n, res.passes / n, res.rechecks / n);
-	printf(" driver_switches=%.4f device_switches=%.4f requests=%.0f\n",
-	       res.driver_switches / n, res.device_switches / n, n);
+	printf(" driver_switches=%.4f device_switches=%.4f device_ns=%.1f requests=%.0f\n",
+	       res.driver_switches / n, res.device_switches / n, res.device_ns / n, n);
 	fflush(stdout);
 }
 
-static void compare(const char *class, u32 depth, int cpu)
-{
-	int round;
+/* What each row is to tell, against the one above it where that differs in one thing. */
+static const struct row rows[] = {
+	{ "null", "split", 1, 1, 0, 1 },	/* two wake-ups and the way in and out */
+	{ "null", "split", 1, 64, 0, 1 },	/* the work on a request */
+	{ "null", "split-in-order", 1, 64, 0, 1 },
+	{ "null", "packed", 1, 64, 0, 1 },
+	{ "null", "packed-in-order", 1, 64, 0, 1 },
+	{ "null", "split", 2, 1, 0, 1 },	/* waking another CPU */
+	{ "null", "split", 2, 1, POLL_US, 1 },	/* and what polling spares */
+	{ "null", "split", 2, 64, 0, 1 },
+	{ "null", "split", 2, 64, POLL_US, 1 },
+	{ "rng", "split", 1, 64, 0, 1 },	/* with work done */
+	{ "rng", "split", 2, 1, 0, 1 },
+};
 
-	for (round = 0; round < rounds; round++) {
-		measure(class, "kernel", depth, cpu, round);
-		measure(class, "user", depth, cpu, round);
-	}
-}
+/* For a machine whose clock counts instructions: see ./run. */
+static const struct row region_rows[] = {
+	{ "null", "split", 1, 64, 0, 1 },
+	{ "null", "split", 1, 64, 0, 64 },
+};
 
 int main(int argc, char **argv)
 {
-	static const char * const classes[] = { "null", "rng" };
-	static const u32 depths[] = { 1, 8, 64 };
-	int opt, c, d, cpu, cpus;
+	int opt, round, cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	size_t i;
 
-	while ((opt = getopt(argc, argv, "r:m:")) != -1) {
+	while ((opt = getopt(argc, argv, "r:m:g")) != -1) {
 		if (opt == 'r') {
 			rounds = atoi(optarg);
 		} else if (opt == 'm') {
 			run_ms = atoi(optarg);
+		} else if (opt == 'g') {
+			regions_only = true;
 		} else {
-			fprintf(stderr, "usage: path [-r ROUNDS] [-m MS]\n");
+			fprintf(stderr, "usage: path [-r ROUNDS] [-m MS] [-g]\n");
 			return 2;
 		}
 	}
 	samples = calloc(MAX_SAMPLES, sizeof(*samples));
-	CHECK(samples, "no memory");
+	buffers = calloc(BUFFERS, sizeof(*buffers));
+	CHECK(samples && buffers, "no memory");
 	CHECK(rounds > 0 && run_ms > 0, "nothing to measure");
 
 	/* The driver is on CPU 0, the device on 0 or 1. */
-	cpus = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? 2 : 1;
 	pin(0, 0);
-	for (c = 0; c < 2; c++) {
-		for (cpu = 0; cpu < cpus; cpu++) {
-			for (d = 0; d < 3; d++)
-				compare(classes[c], depths[d], cpu);
+	if (regions_only) {
+		/* Of the kernel datapath alone: the tests' user one searches in a list. */
+		for (round = 0; round < rounds; round++)
+			for (i = 0; i < sizeof(region_rows) / sizeof(*region_rows); i++)
+				measure("regions", &region_rows[i], "kernel", round);
+		return 0;
+	}
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		for (round = 0; round < rounds && rows[i].cpus <= cpus; round++) {
+			measure("path", &rows[i], "kernel", round);
+			measure("path", &rows[i], "user", round);
 		}
 	}
 	return 0;

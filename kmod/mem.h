@@ -26,6 +26,7 @@ struct vk_region {
 struct vk_mem {
 	struct kref ref;
 	u32 nr;
+	u64 starts[VK_MAX_REGIONS];	/* regions[].gpa, for the search; then U64_MAX */
 	struct vk_region regions[];
 };
 

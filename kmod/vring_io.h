@@ -19,6 +19,8 @@
 #include "mem.h"
 
 #define __vring __user
+/* Of a function that is not to weigh on its caller. */
+#define __vring_slow noinline
 
 /* A descriptor in host byte order. Of a packed ring @next is the buffer ID. */
 struct vring_desc_cpu {
@@ -153,7 +155,7 @@ static inline int vring_io_get_desc(const struct vring_desc __user *p,
 	return 0;
 }
 
-/* Entries heads[0] to heads[n - 1], which were checked, of a table of @num. */
+/* Entries heads[0] to heads[n - 1], modulo @num, of a table of @num, a power of 2. */
 static inline int vring_io_get_descs(struct vring_desc *dst,
 				     const struct vring_desc __user *table, u32 num,
 				     const u16 *heads, u16 n)
@@ -163,13 +165,13 @@ static inline int vring_io_get_descs(struct vring_desc *dst,
 	u16 i;
 
 	if (n == 1) {
-		from = (const u64 __user *)&table[heads[0]];
+		from = (const u64 __user *)&table[heads[0] & (num - 1)];
 		return get_user(to[0], &from[0]) ?: get_user(to[1], &from[1]);
 	}
 	if (!user_read_access_begin(table, num * sizeof(*table)))
 		return -EFAULT;
 	for (i = 0; i < n; i++, to += 2) {
-		from = (const u64 __user *)&table[heads[i]];
+		from = (const u64 __user *)&table[heads[i] & (num - 1)];
 		unsafe_get_user(to[0], &from[0], fault);
 		unsafe_get_user(to[1], &from[1], fault);
 	}
@@ -243,9 +245,8 @@ static inline void vring_io_packed_to_cpu(struct vring_desc_cpu *d,
 static inline void vring_io_set_packed(struct vring_packed_desc *d, u16 id,
 				       u32 len, u16 flags)
 {
-	d->len = cpu_to_le32(len);
-	d->id = cpu_to_le16(id);
-	d->flags = cpu_to_le16(flags);
+	/* In one store, as it will be loaded. */
+	((__le64 *)d)[1] = cpu_to_le64(len | (u64)id << 32 | (u64)flags << 48);
 }
 
 static inline int vring_io_put_packed(struct vring_packed_desc __user *ring, u32 num,

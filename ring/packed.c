@@ -35,9 +35,16 @@ int vring_packed_init(struct vring_dev *vr, const struct vring_config *cfg)
 	return 0;
 }
 
+/* What was not popped of it is fetched anew, if it is popped. */
+static void vring_packed_drop_fetched(struct vring_packed *p)
+{
+	p->nr_fetched = 0;
+	p->next_fetched = 0;
+}
+
 static int vring_packed_put_event(struct vring_dev *vr, u16 off_wrap, u16 flags)
 {
-	vring_extend(&vr->dirty.used, 0, sizeof(*vr->p.device));
+	vr->unlogged_event = true;
 	return vring_io_put_event(vr->p.device, off_wrap, flags);
 }
 
@@ -75,7 +82,7 @@ int vring_packed_load(struct vring_dev *vr, u32 state)
 	p->push = used;
 	p->push_wrap = used_wrap;
 	p->undecided = 2 * vr->num;	/* whatever the driver waits for, call */
-	p->nr_fetched = 0;
+	vring_packed_drop_fetched(p);
 
 	/* Whoever served the ring before may have left DISABLE behind. */
 	return vring_packed_put_event(vr, 0, VRING_PACKED_EVENT_FLAG_ENABLE);
@@ -119,7 +126,7 @@ static int vring_packed_fetch(struct vring_dev *vr, bool any)
 }
 
 /* The next place on the way round. */
-static inline void vring_packed_advance(const struct vring_dev *vr, u16 *at,
+static inline void vring_packed_advance(const struct vring_dev *vr, u32 *at,
 					bool *wrap, u32 nr_desc)
 {
 	u32 next = *at + nr_desc;
@@ -137,7 +144,6 @@ static inline void vring_packed_take(struct vring_dev *vr, struct vring_desc_cpu
 	struct vring_packed *p = &vr->p;
 
 	vring_io_packed_to_cpu(d, &p->fetched[p->next_fetched++]);
-	p->nr_fetched--;
 	vring_packed_advance(vr, &p->avail, &p->avail_wrap, 1);
 }
 
@@ -171,7 +177,7 @@ static int vring_packed_walk(struct vring_dev *vr, struct vring_chain *c,
 		 * The rest of a chain is there if its start is (2.8.21), and (A)
 		 * was passed since that was seen.
 		 */
-		if (!p->nr_fetched) {
+		if (p->next_fetched == p->nr_fetched) {
 			err = vring_packed_fetch(vr, false);
 			if (!err)
 				err = vring_packed_fetch(vr, true);
@@ -183,19 +189,16 @@ static int vring_packed_walk(struct vring_dev *vr, struct vring_chain *c,
 	return nr;
 }
 
-int vring_packed_pop(struct vring_dev *vr, struct vring_chain *c)
+/* What is fetched starts a chain that is not of one descriptor with data. */
+static __vring_slow int vring_packed_pop_chain(struct vring_dev *vr,
+					       struct vring_chain *c)
 {
 	struct vring_packed *p = &vr->p;
-	u16 avail = p->avail, id = 0;
+	u32 avail = p->avail, room;
 	bool wrap = p->avail_wrap;
-	u32 room;
+	u16 id = 0;
 	int ret;
 
-	if (!p->nr_fetched) {
-		ret = vring_packed_fetch(vr, false);
-		if (ret <= 0)
-			return ret;
-	}
 	vring_chain_start(c);
 	/* What is in flight cannot be available again, but from a broken driver. */
 	room = vr->num - vr->in_flight;
@@ -203,11 +206,37 @@ int vring_packed_pop(struct vring_dev *vr, struct vring_chain *c)
 	if (ret < 0) {
 		p->avail = avail;
 		p->avail_wrap = wrap;
-		p->nr_fetched = 0;
+		vring_packed_drop_fetched(p);
 		return ret;
 	}
 	vring_chain_end(c, id, ret);
 	vr->in_flight += ret;
+	return 1;
+}
+
+static __vring_slow int vring_packed_pop_fetch(struct vring_dev *vr,
+					       struct vring_chain *c)
+{
+	int ret = vring_packed_fetch(vr, false);
+
+	return ret > 0 ? vring_packed_pop(vr, c) : ret;
+}
+
+/* Calls only where it ends, so that the common path needs no stack. */
+int vring_packed_pop(struct vring_dev *vr, struct vring_chain *c)
+{
+	struct vring_packed *p = &vr->p;
+	u32 i = p->next_fetched;
+	struct vring_desc_cpu d;
+
+	if (i == p->nr_fetched)
+		return vring_packed_pop_fetch(vr, c);
+	vring_io_packed_to_cpu(&d, &p->fetched[i]);
+	if (vr->in_flight == vr->num || !vring_chain_of_one(c, &d, d.next, 1))
+		return vring_packed_pop_chain(vr, c);
+	p->next_fetched = i + 1;
+	vring_packed_advance(vr, &p->avail, &p->avail_wrap, 1);
+	vr->in_flight++;
 	return 1;
 }
 
@@ -220,7 +249,7 @@ void vring_packed_unpop(struct vring_dev *vr, u16 nr_desc)
 		p->avail_wrap = !p->avail_wrap;
 	}
 	p->avail -= nr_desc;
-	p->nr_fetched = 0;
+	vring_packed_drop_fetched(p);
 }
 
 /* Makes the pending descriptors visible to the driver. */
@@ -241,54 +270,76 @@ static int vring_packed_publish(struct vring_dev *vr)
 	err = vring_io_put_packed(p->desc, vr->num, p->pending, vr->at, 1);
 	if (err)
 		return err;
-	vring_extend_by_pending(vr, &vr->dirty.desc, 0,
-				sizeof(struct vring_packed_desc));
-
 	n = p->push > p->used ? 0 : vr->num;
 	n += p->push - p->used;
 	p->used = p->push;
 	p->used_wrap = p->push_wrap;
 	/* Twice the ring stands for all places that there are. */
 	p->undecided = p->undecided + n < 2 * vr->num ? p->undecided + n : 2 * vr->num;
+	vr->unlogged += n;
 	vr->in_flight -= n;
 	vr->nr_pending = 0;
 	vr->undecided = true;
 	return 0;
 }
 
-int vring_packed_push(struct vring_dev *vr, struct vring_token t, u32 written)
+static inline void vring_packed_set_pending(struct vring_dev *vr, u32 i, u16 id,
+					    u32 written, u16 flags)
 {
-	struct vring_packed *p = &vr->p;
-	u16 flags;
-	int err;
-
-	if (vr->in_order) {
-		/* 2.8.11: the last of a batch stands for all, in the first one's place. */
-		if (vr->nr_pending && vr->last_full) {
-			u16 last = vr->nr_pending - 1;
-
-			flags = vring_io_packed_flags(&p->pending[last]);
-			flags &= ~VRING_DESC_F_WRITE;
-			flags |= written ? VRING_DESC_F_WRITE : 0;
-			vring_io_set_packed(&p->pending[last], t.id, written, flags);
-			vr->last_full = vring_written_in_full(t, written);
-			vring_packed_advance(vr, &p->push, &p->push_wrap, t.nr_desc);
-			return 0;
-		}
-		vr->last_full = vring_written_in_full(t, written);
-	}
-	if (vr->nr_pending == VRING_PUSH_BATCH) {
-		err = vring_packed_publish(vr);
-		if (err)
-			return err;
-	}
-	flags = p->push_wrap ? F_AVAIL | F_USED : 0;
 	if (written)
 		flags |= VRING_DESC_F_WRITE;
-	vr->at[vr->nr_pending] = p->push;
-	vring_io_set_packed(&p->pending[vr->nr_pending], t.id, written, flags);
-	vr->nr_pending++;
+	vring_io_set_packed(&vr->p.pending[i], id, written, flags);
+}
+
+static inline void vring_packed_append(struct vring_dev *vr, struct vring_token t,
+				       u32 written)
+{
+	struct vring_packed *p = &vr->p;
+	u32 n = vr->nr_pending;
+
+	vr->at[n] = p->push;
+	vring_packed_set_pending(vr, n, t.id, written,
+				 p->push_wrap ? F_AVAIL | F_USED : 0);
+	vr->nr_pending = n + 1;
 	vring_packed_advance(vr, &p->push, &p->push_wrap, t.nr_desc);
+}
+
+static __vring_slow int vring_packed_push_full(struct vring_dev *vr,
+					       struct vring_token t, u32 written)
+{
+	int err = vring_packed_publish(vr);
+
+	if (!err)
+		vring_packed_append(vr, t, written);
+	return err;
+}
+
+/* 2.8.11: the last of a batch stands for all, in the first one's place. */
+static bool vring_packed_push_in_order(struct vring_dev *vr, struct vring_token t,
+				       u32 written)
+{
+	struct vring_packed *p = &vr->p;
+	bool joined = vr->nr_pending && vr->last_full;
+
+	if (joined) {
+		u32 last = vr->nr_pending - 1;
+		u16 flags = vring_io_packed_flags(&p->pending[last]);
+
+		vring_packed_set_pending(vr, last, t.id, written,
+					 flags & ~VRING_DESC_F_WRITE);
+		vring_packed_advance(vr, &p->push, &p->push_wrap, t.nr_desc);
+	}
+	vr->last_full = vring_written_in_full(t, written);
+	return joined;
+}
+
+int vring_packed_push(struct vring_dev *vr, struct vring_token t, u32 written)
+{
+	if (vr->in_order && vring_packed_push_in_order(vr, t, written))
+		return 0;
+	if (vr->nr_pending == vr->max_pending)
+		return vring_packed_push_full(vr, t, written);
+	vring_packed_append(vr, t, written);
 	return 0;
 }
 
@@ -308,25 +359,16 @@ static bool vring_packed_need_event(const struct vring_dev *vr, u16 off_wrap, u3
 	return back && back <= n;
 }
 
-int vring_packed_flush(struct vring_dev *vr)
+/* Whether the driver wants a call for what was published since the last decision. */
+static int vring_packed_decide(struct vring_dev *vr)
 {
+	u32 n = vr->p.undecided;
 	u16 off_wrap, flags;
-	u32 n;
 	int err;
 
-	if (vr->nr_pending) {
-		err = vring_packed_publish(vr);
-		if (err)
-			return err;
-	}
-	if (!vr->undecided)
-		return 0;
-
-	n = vr->p.undecided;
 	vr->p.undecided = 0;
 	vr->undecided = false;
 
-	vring_io_mb();			/* (C) */
 	err = vring_io_get_event(vr->p.driver, &off_wrap, &flags);
 	if (err)
 		return err;
@@ -338,28 +380,67 @@ int vring_packed_flush(struct vring_dev *vr)
 	return 1;
 }
 
+int vring_packed_flush(struct vring_dev *vr)
+{
+	if (vr->nr_pending) {
+		int err = vring_packed_publish(vr);
+
+		if (err)
+			return err;
+	}
+	if (!vr->undecided)
+		return 0;
+	vring_io_mb();			/* (C) */
+	return vring_packed_decide(vr);
+}
+
 int vring_packed_disable_notify(struct vring_dev *vr)
 {
 	vr->notify_off = true;
 	return vring_packed_put_event(vr, 0, VRING_PACKED_EVENT_FLAG_DISABLE);
 }
 
-int vring_packed_enable_notify(struct vring_dev *vr)
+static int vring_packed_ask_notify(struct vring_dev *vr)
 {
 	const struct vring_packed *p = &vr->p;
-	int err;
 
-	if (vr->event_idx)
-		err = vring_packed_put_event(vr, p->avail | (p->avail_wrap ? WRAP : 0),
-					     VRING_PACKED_EVENT_FLAG_DESC);
-	else
-		err = vring_packed_put_event(vr, 0, VRING_PACKED_EVENT_FLAG_ENABLE);
+	vr->notify_off = false;
+	if (!vr->event_idx)
+		return vring_packed_put_event(vr, 0, VRING_PACKED_EVENT_FLAG_ENABLE);
+	return vring_packed_put_event(vr, p->avail | (p->avail_wrap ? WRAP : 0),
+				      VRING_PACKED_EVENT_FLAG_DESC);
+}
+
+int vring_packed_enable_notify(struct vring_dev *vr)
+{
+	int err = vring_packed_ask_notify(vr);
+
 	if (err)
 		return err;
-	vr->notify_off = false;
-
 	vring_io_mb();			/* (D) */
 	return vring_packed_has_avail(vr);
+}
+
+int vring_packed_finish(struct vring_dev *vr)
+{
+	int err, call = 0, more;
+
+	if (vr->nr_pending) {
+		err = vring_packed_publish(vr);
+		if (err)
+			return err;
+	}
+	err = vring_packed_ask_notify(vr);
+	if (err)
+		return err;
+	vring_io_mb();			/* (C) and (D) */
+	if (vr->undecided) {
+		call = vring_packed_decide(vr);
+		if (call < 0)
+			return call;
+	}
+	more = vring_packed_has_avail(vr);
+	return more < 0 ? more : vring_finished(call, more);
 }
 
 int vring_packed_has_avail(const struct vring_dev *vr)
@@ -373,4 +454,13 @@ int vring_packed_has_avail(const struct vring_dev *vr)
 	if (err)
 		return err;
 	return (flags & (F_AVAIL | F_USED)) == vring_packed_avail_flags(p);
+}
+
+/* In the terms of vring.h: of the descriptor ring, and our event suppression. */
+void vring_packed_extend_dirty(struct vring_dev *vr)
+{
+	vring_extend_back(vr, &vr->dirty.desc, 0, sizeof(struct vring_packed_desc),
+			  vr->p.used, vr->unlogged);
+	if (vr->unlogged_event)
+		vring_extend(&vr->dirty.used, 0, sizeof(*vr->p.device));
 }

@@ -38,12 +38,26 @@ int vring_init(struct vring_dev *vr, const struct vring_config *cfg)
 	vr->indirect = vring_has(cfg, VIRTIO_RING_F_INDIRECT_DESC);
 	vr->in_order = vring_has(cfg, VIRTIO_F_IN_ORDER);
 	vr->mem = cfg->mem;
+	vr->max_pending = cfg->num < VRING_PUSH_BATCH ? cfg->num : VRING_PUSH_BATCH;
 	vring_forget_dirty(vr);
 	return packed ? vring_packed_init(vr, cfg) : vring_split_init(vr, cfg);
 }
 
+/* Makes extents of what was written, while the ring's place is known. */
+static void vring_extend_dirty(struct vring_dev *vr)
+{
+	if (vr->packed)
+		vring_packed_extend_dirty(vr);
+	else
+		vring_split_extend_dirty(vr);
+	vr->unlogged = 0;
+	vr->unlogged_flags = false;
+	vr->unlogged_event = false;
+}
+
 int vring_load(struct vring_dev *vr, u32 state)
 {
+	vring_extend_dirty(vr);
 	vr->notify_off = false;
 	vr->undecided = false;
 	vr->in_flight = 0;
@@ -85,6 +99,11 @@ int vring_enable_notify(struct vring_dev *vr)
 			    vring_split_enable_notify(vr);
 }
 
+int vring_finish(struct vring_dev *vr)
+{
+	return vr->packed ? vring_packed_finish(vr) : vring_split_finish(vr);
+}
+
 int vring_has_avail(const struct vring_dev *vr)
 {
 	return vr->packed ? vring_packed_has_avail(vr) :
@@ -93,6 +112,7 @@ int vring_has_avail(const struct vring_dev *vr)
 
 bool vring_take_dirty(struct vring_dev *vr, struct vring_dirty *dirty)
 {
+	vring_extend_dirty(vr);
 	*dirty = vr->dirty;
 	vring_forget_dirty(vr);
 	return dirty->desc.from < dirty->desc.to ||

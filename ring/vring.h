@@ -172,8 +172,8 @@ struct vring_split {
 	u16 signalled_used;	/* used_idx at the last decision on a call */
 	bool signalled_valid;	/* false until then, and after 2^16 without one */
 
-	u16 nr_heads;		/* fetched, not popped: heads[next_head...] */
-	u16 next_head;
+	u32 nr_heads;		/* fetched */
+	u32 next_head;		/* popped of these */
 	u16 heads[VRING_POP_BATCH];
 	struct vring_desc first[VRING_POP_BATCH];	/* the descriptors at the heads */
 
@@ -186,16 +186,16 @@ struct vring_packed {
 	const struct vring_packed_desc_event __vring *driver;
 	struct vring_packed_desc_event __vring *device;
 
-	u16 avail;		/* next descriptor to pop */
-	u16 used;		/* next descriptor to use, as published */
-	u16 push;		/* the same once what is pending is published */
+	u32 avail;		/* next descriptor to pop */
+	u32 used;		/* next descriptor to use, as published */
+	u32 push;		/* the same once what is pending is published */
 	bool avail_wrap;
 	bool used_wrap;
 	bool push_wrap;
 	u32 undecided;		/* descriptors published since the last decision on a call */
 
-	u16 nr_fetched;		/* not popped: fetched[next_fetched...] */
-	u16 next_fetched;
+	u32 nr_fetched;
+	u32 next_fetched;	/* popped of these */
 	struct vring_packed_desc fetched[VRING_POP_BATCH];
 
 	struct vring_packed_desc pending[VRING_PUSH_BATCH];	/* addr unused */
@@ -214,9 +214,15 @@ struct vring_dev {
 	bool last_full;		/* the pending element's buffers are all written */
 	u32 in_flight;		/* popped and not published: chains, or packed descriptors */
 	void *mem;
-	struct vring_dirty dirty;
 
-	u16 nr_pending;		/* pushed, not published */
+	/* Written since vring_take_dirty(), which makes extents of it. */
+	u64 unlogged;		/* used elements (packed: places) published */
+	bool unlogged_flags;	/* used.flags; of a split ring */
+	bool unlogged_event;	/* avail_event (packed: our event suppression) */
+	struct vring_dirty dirty;	/* what vring_load() found in these */
+
+	u32 nr_pending;		/* pushed, not published */
+	u32 max_pending;	/* no more than the ring holds: a batch must not meet itself */
 	u16 at[VRING_PUSH_BATCH];	/* where in the ring they belong */
 	union {
 		struct vring_split s;
@@ -353,6 +359,19 @@ int vring_disable_notify(struct vring_dev *vr);
  * as vring_pop().
  */
 int vring_enable_notify(struct vring_dev *vr);
+
+/* What vring_finish() returns, or-ed. */
+#define VRING_CALL	1	/* as vring_flush() */
+#define VRING_MORE	2	/* as vring_enable_notify() */
+
+/**
+ * vring_finish() - vring_flush() and vring_enable_notify() in one
+ * @vr: ring in which vring_pop() found nothing more
+ *
+ * With one full barrier, which stands for (C) and (D): both stores come before it,
+ * both loads after it. Return: VRING_CALL and VRING_MORE, or -errno.
+ */
+int vring_finish(struct vring_dev *vr);
 
 /**
  * vring_has_avail() - whether vring_pop() would find something

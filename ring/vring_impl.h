@@ -14,7 +14,9 @@ void vring_split_unpop(struct vring_dev *vr);
 int vring_split_flush(struct vring_dev *vr);
 int vring_split_disable_notify(struct vring_dev *vr);
 int vring_split_enable_notify(struct vring_dev *vr);
+int vring_split_finish(struct vring_dev *vr);
 int vring_split_has_avail(const struct vring_dev *vr);
+void vring_split_extend_dirty(struct vring_dev *vr);
 
 int vring_packed_init(struct vring_dev *vr, const struct vring_config *cfg);
 int vring_packed_load(struct vring_dev *vr, u32 state);
@@ -23,7 +25,9 @@ void vring_packed_unpop(struct vring_dev *vr, u16 nr_desc);
 int vring_packed_flush(struct vring_dev *vr);
 int vring_packed_disable_notify(struct vring_dev *vr);
 int vring_packed_enable_notify(struct vring_dev *vr);
+int vring_packed_finish(struct vring_dev *vr);
 int vring_packed_has_avail(const struct vring_dev *vr);
+void vring_packed_extend_dirty(struct vring_dev *vr);
 
 int vring_add_indirect(struct vring_dev *vr, struct vring_chain *c,
 		       const struct vring_desc_cpu *t);
@@ -31,6 +35,11 @@ int vring_add_indirect(struct vring_dev *vr, struct vring_chain *c,
 static inline u16 vring_min(u16 a, u16 b)
 {
 	return a < b ? a : b;
+}
+
+static inline int vring_finished(bool call, bool more)
+{
+	return (call ? VRING_CALL : 0) | (more ? VRING_MORE : 0);
 }
 
 static inline void vring_chain_start(struct vring_chain *c)
@@ -70,12 +79,49 @@ static inline int vring_chain_add(struct vring_chain *c,
 	return 0;
 }
 
+/*
+ * In one store: whoever hands a token on loads it in one piece, and a load of what
+ * several stores wrote shortly before stalls.
+ */
+static inline void vring_set_token(struct vring_token *t, u16 id, u16 nr_desc,
+				   u32 in_bytes)
+{
+	u64 word = id | (u32)nr_desc << 16 | (u64)in_bytes << 32;
+
+	memcpy(t, &word, sizeof(word));
+}
+
 /* The chain is whole. */
 static inline void vring_chain_end(struct vring_chain *c, u16 id, u16 nr_desc)
 {
-	c->token.id = id;
-	c->token.nr_desc = nr_desc;
-	c->token.in_bytes = c->in_bytes < U32_MAX ? c->in_bytes : U32_MAX;
+	vring_set_token(&c->token, id, nr_desc,
+			c->in_bytes < U32_MAX ? c->in_bytes : U32_MAX);
+}
+
+/*
+ * Fills the chain, if it is this one descriptor with data and nothing else, as most
+ * are: vring_chain_start(), _add() and _end() in a few instructions.
+ */
+static inline bool vring_chain_of_one(struct vring_chain *c,
+				      const struct vring_desc_cpu *d, u16 id,
+				      u16 nr_desc)
+{
+	u32 in, in_bytes;	/* no branch on what alternates, as read and write */
+
+	if (d->flags & (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT))
+		return false;
+	if (!d->len || !c->max_segs)
+		return false;
+	in = d->flags / VRING_DESC_F_WRITE & 1;
+	in_bytes = d->len & -in;
+	c->segs[0].gpa = d->addr;
+	c->segs[0].len = d->len;
+	c->nr_out = in ^ 1;
+	c->nr_in = in;
+	c->out_bytes = d->len - in_bytes;
+	c->in_bytes = in_bytes;
+	vring_set_token(&c->token, id, nr_desc, in_bytes);
+	return true;
 }
 
 /*
@@ -96,21 +142,24 @@ static inline void vring_extend(struct vring_extent *e, u32 from, u32 to)
 }
 
 /*
- * The pending elements' places, in entries of the ring, as an extent of bytes. Places
- * run forward; a batch that wraps around is taken for the whole ring.
+ * The last @n entries before @end, in bytes. Of entries that wrap around, or are more
+ * than the ring has, the whole ring is taken.
  */
-static inline void vring_extend_by_pending(struct vring_dev *vr,
-					   struct vring_extent *e, u32 offset,
-					   u32 entry_bytes)
+static inline void vring_extend_back(const struct vring_dev *vr,
+				     struct vring_extent *e, u32 offset,
+				     u32 entry_bytes, u32 end, u64 n)
 {
-	u32 first = vr->at[0], last = vr->at[vr->nr_pending - 1];
+	u32 from = 0, to = vr->num;
 
-	if (last < first) {
-		first = 0;
-		last = vr->num - 1;
+	if (!n)
+		return;
+	if (!end)
+		end = vr->num;
+	if (n <= end) {
+		from = end - n;
+		to = end;
 	}
-	vring_extend(e, offset + first * entry_bytes,
-		     offset + (last + 1) * entry_bytes);
+	vring_extend(e, offset + from * entry_bytes, offset + to * entry_bytes);
 }
 
 #endif

@@ -21,6 +21,8 @@
 #include <linux/virtio_ring.h>
 
 #define __vring
+/* Of a function that is not to weigh on its caller. */
+#define __vring_slow __attribute__((__noinline__))
 #define U16_MAX UINT16_MAX
 #define U32_MAX UINT32_MAX
 
@@ -113,23 +115,24 @@ static inline int vring_io_get_desc(const struct vring_desc *p,
 	return 0;
 }
 
-/* Entries heads[0] to heads[n - 1], which were checked, of a table of @num. */
+/* Entries heads[0] to heads[n - 1], modulo @num, of a table of @num, a power of 2. */
 static inline int vring_io_get_descs(struct vring_desc *dst,
 				     const struct vring_desc *table, u32 num,
 				     const u16 *heads, u16 n)
 {
 	u16 i;
 
-	(void)num;
 	for (i = 0; i < n; i++)
-		vring_io_read(&dst[i], &table[heads[i]], sizeof(*dst));
+		vring_io_read(&dst[i], &table[heads[i] & (num - 1)], sizeof(*dst));
 	return 0;
 }
 
+/* In one store, as it will be loaded: see vring_set_token(). */
 static inline void vring_io_set_used(struct vring_used_elem *e, u32 id, u32 len)
 {
-	e->id = htole32(id);
-	e->len = htole32(len);
+	u64 word = htole64(id | (u64)len << 32);
+
+	memcpy(e, &word, sizeof(word));
 }
 
 /* The engine's barriers (A) to (D), see vring.h. */
@@ -166,8 +169,10 @@ static inline int vring_io_get_packed(struct vring_packed_desc *dst,
 			break;
 	}
 	vring_io_rmb();			/* (A) */
-	vring_io_read(dst, src, i * sizeof(*dst));
-	return i;
+	n = i;
+	for (i = 0; i < n; i++)
+		vring_io_read(&dst[i], &src[i], sizeof(*dst));
+	return n;
 }
 
 static inline void vring_io_packed_to_cpu(struct vring_desc_cpu *d,
@@ -182,9 +187,9 @@ static inline void vring_io_packed_to_cpu(struct vring_desc_cpu *d,
 static inline void vring_io_set_packed(struct vring_packed_desc *d, u16 id,
 				       u32 len, u16 flags)
 {
-	d->len = htole32(len);
-	d->id = htole16(id);
-	d->flags = htole16(flags);
+	u64 word = htole64(len | (u64)id << 32 | (u64)flags << 48);
+
+	memcpy(&d->len, &word, sizeof(word));
 }
 
 static inline u16 vring_io_packed_flags(const struct vring_packed_desc *d)

@@ -150,9 +150,9 @@ static void stepped(struct duel *d)
 	u32 state, mask;
 
 	if (d->m.packed)
-		model_ahead(&d->m, vr->p.nr_fetched, 0);
+		model_ahead(&d->m, vr->p.nr_fetched - vr->p.next_fetched, 0);
 	else
-		model_ahead(&d->m, vr->s.nr_heads, vr->s.avail_idx);
+		model_ahead(&d->m, vr->s.nr_heads - vr->s.next_head, vr->s.avail_idx);
 	if (d->m.num <= SMALL_NUM)
 		duel_compare(d);
 	CHECK(vr->in_flight == d->m.in_flight, "%u in flight, not %u", vr->in_flight,

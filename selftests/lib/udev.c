@@ -101,21 +101,32 @@ static void map(struct udev *u, const struct vring_chain *c)
 		u->first_in = u->nr_iov;
 }
 
-/* Publishes what is done, and calls if the driver wants it. */
-static int publish(struct udev *u)
+/* Calls if the driver wants it. */
+static void call(struct udev *u, bool want)
 {
-	int want = vring_flush(&u->vr);
-
-	if (want < 0)
-		return want;
 	if (!want) {
 		u->calls_suppressed++;
-		return 0;
+		return;
 	}
 	u->calls++;
 	if (u->call >= 0)
 		ev_signal(u->call);
-	return 0;
+}
+
+/* Publishes, and watches the ring. Return: whether work came, or -errno. */
+static int watch(struct udev *u, bool served)
+{
+	u64 end = now_ns() + u->poll_ns;
+	int ret = vring_flush(&u->vr);
+
+	if (ret < 0)
+		return ret;
+	if (served)
+		call(u, ret);
+	do {
+		ret = vring_has_avail(&u->vr);
+	} while (!ret && now_ns() < end && !atomic_load(&u->stop));
+	return ret;
 }
 
 /* One pass. Return: 1 if work is left, 0 if the ring is empty, -errno. */
@@ -143,18 +154,30 @@ static int pass(struct udev *u)
 		}
 		if (err < 0)
 			return err;
-		if (n) {
-			err = publish(u);
-			if (err)
-				return err;
-		}
 		if (n >= UDEV_BUDGET || bytes >= UDEV_BUDGET_BYTES) {
+			err = vring_flush(&u->vr);
+			if (err < 0)
+				return err;
+			call(u, err);
 			u->budget_exhausted++;
 			return 1;
 		}
-		err = vring_enable_notify(&u->vr);
-		if (err <= 0)
+		if (u->poll_ns) {
+			err = watch(u, n);
+			if (err < 0)
+				return err;
+			n = 0;
+			bytes = 0;
+			if (err)
+				continue;
+		}
+		err = vring_finish(&u->vr);
+		if (err < 0)
 			return err;
+		if (n)
+			call(u, err & VRING_CALL);
+		if (!(err & VRING_MORE))
+			return 0;
 		u->rechecks++;
 	}
 }

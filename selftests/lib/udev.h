@@ -26,6 +26,7 @@
  * @kick: eventfd, blocking if @sleep
  * @call: eventfd; or -1
  * @sleep: wait for kicks by blocking read(); else look at the ring all the time
+ * @poll_ns: for how long an empty ring is watched before a kick is asked for
  * @serve: does one request; returns the number of bytes written
  */
 struct udev {
@@ -33,6 +34,7 @@ struct udev {
 	struct gmem *mem;
 	int kick, call;
 	bool sleep;
+	u64 poll_ns;
 	u32 (*serve)(struct udev *u, const struct vring_chain *c);
 
 	/* The chain at hand, in our memory: readable pieces, then writable ones. */
