@@ -235,9 +235,9 @@ static struct vhost_vring_addr ring_addr(u32 index, u32 ring)
 	return (struct vhost_vring_addr) {
 		.index = index,
 		.desc_user_addr = at,
-		.avail_user_addr = at + 0x1000,
-		.used_user_addr = at + 0x2000,
-		.log_guest_addr = GUEST_HIGH + ring * STAGE_RING + 0x2000,
+		.avail_user_addr = at + STAGE_AVAIL,
+		.used_user_addr = at + STAGE_USED,
+		.log_guest_addr = GUEST_HIGH + ring * STAGE_RING + STAGE_USED,
 	};
 }
 
@@ -544,11 +544,11 @@ static int advise_pages(struct stage *s, u64 *state)
 static int poke_ring(struct stage *s, u64 *state)
 {
 	u8 *ring = s->view + fuzz_below(state, STAGE_LIVE) * STAGE_RING;
-	static const u16 at[] = { 0, 0x1000, 0x2000, 0x3000 };
+	static const u16 at[] = { 0, STAGE_AVAIL, STAGE_USED };
 	u32 i, n = 1 + fuzz_below(state, 8);
 	u64 v = fuzz_u64(state);
 
-	ring += at[fuzz_below(state, 4)] + fuzz_below(state, fuzz_one_in(state, 4) ? 256 : 16);
+	ring += at[fuzz_below(state, 3)] + fuzz_below(state, fuzz_one_in(state, 4) ? 256 : 16);
 	for (i = 0; i < n; i++, v >>= 8)
 		((volatile u8 *)ring)[i] = v;
 	return 0;
@@ -627,13 +627,13 @@ static const struct kind {
 	{ "dup2", dup_fd, false, 20 },
 	{ "write eventfd", signal_event, false, 100 },
 	{ "read eventfd", read_event, false, 40 },
-	{ "mmap", map_pages, false, 90 },
-	{ "munmap", unmap_pages, false, 30 },
-	{ "mprotect", protect_pages, false, 30 },
-	{ "mremap", move_pages, false, 15 },
-	{ "madvise", advise_pages, false, 15 },
+	{ "mmap", map_pages, false, 40 },
+	{ "munmap", unmap_pages, false, 15 },
+	{ "mprotect", protect_pages, false, 15 },
+	{ "mremap", move_pages, false, 6 },
+	{ "madvise", advise_pages, false, 8 },
 	{ "poke ring", poke_ring, false, 60 },
-	{ "other process", from_another_process, false, 2 },
+	{ "other process", from_another_process, false, 1 },
 	{ "yield", yield, false, 30 },
 };
 

@@ -27,11 +27,14 @@
  * drivers use their own view of it. Far from all else, where nothing ever is.
  */
 #define STAGE_MEM	0x200000000000UL
-#define STAGE_RING	0x4000UL	/* bytes for each ring and its tables */
+#define STAGE_RING	0x1000UL	/* bytes for each ring: its parts are at ... */
+#define STAGE_AVAIL	0x400UL
+#define STAGE_USED	0x600UL
+#define STAGE_NUM	64U	/* largest that fits */
 #define STAGE_RINGS	8
 #define STAGE_LOG	0x20000UL	/* offset of the dirty log */
 #define STAGE_RAM	0x40000UL	/* offset of guest memory */
-#define STAGE_RAM_SIZE	0x100000UL
+#define STAGE_RAM_SIZE	0x10000UL
 #define STAGE_SIZE	(STAGE_RAM + STAGE_RAM_SIZE)
 
 /* Of the rings, those that stage_set() puts under traffic. */

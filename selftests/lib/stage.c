@@ -20,8 +20,6 @@
 /* No call closes from here on; what is kept open from before lies below STAGE_FD. */
 #define PRIVATE_FD	200
 
-#define MAX_NUM		64
-
 static void place(int fd, int at)
 {
 	CHECK(fd >= 0 && dup2(fd, at) == at, "fd %d to %d", fd, at);
@@ -68,15 +66,15 @@ static void set_ring(struct stage *s, struct live *l, u64 features, u64 *state)
 		.packed = features & F_PACKED,
 		.num = 1U << fuzz_below(state, 7),
 		.desc = (void *)(s->view + at),
-		.avail = (void *)(s->view + at + 0x1000),
-		.used = (void *)(s->view + at + 0x2000),
+		.avail = (void *)(s->view + at + STAGE_AVAIL),
+		.used = (void *)(s->view + at + STAGE_USED),
 	};
 	l->state = prng(state) | 1;
 	l->out = false;
 	base = fring_random_base(&l->ring, state);
 	fring_init(&l->ring, base);
 	vdev_set_num(fd, l->queue, l->ring.num);
-	CHECK(!__vdev_set_addr(fd, l->queue, p, p + 0x1000, p + 0x2000), "SET_VRING_ADDR");
+	CHECK(!__vdev_set_addr(fd, l->queue, p, p + STAGE_AVAIL, p + STAGE_USED), "SET_VRING_ADDR");
 	vdev_set_base(fd, l->queue, base);
 	vdev_set_kick(fd, l->queue, l->kick);
 	vdev_set_call(fd, l->queue, STAGE_FD + STAGE_DEVICES + 2 * (l - s->live));
@@ -149,8 +147,8 @@ static void submit(struct live *l)
 		nr = 1 + fuzz_below(&l->state, 4);
 		for (i = 0; i < nr; i++)
 			segs[i] = (struct drv_seg) {
-				.gpa = fuzz_below(&l->state, STAGE_RAM_SIZE - 8192),
-				.len = 1 + fuzz_below(&l->state, 8192),
+				.gpa = fuzz_below(&l->state, STAGE_RAM_SIZE - 2048),
+				.len = 1 + fuzz_below(&l->state, 2048),
 				.write = i >= nr / 2,
 			};
 		if (!fring_add(&l->ring, segs, nr, NULL, 0))
