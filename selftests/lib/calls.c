@@ -19,15 +19,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#ifndef VKICK_NULL_SET_LATENCY
-struct vkick_null_latency {
-	__u32 size;
-	__u32 reserved;
-	__aligned_u64 latency_ns;
-};
-#define VKICK_NULL_SET_LATENCY	_IOW(VKICK_IOCTL_TYPE, 0x10, struct vkick_null_latency)
-#endif
-
 #define GUEST_HIGH	0x10000000ULL	/* all of the stage, rings included */
 
 /* ---- pieces of arguments ---- */
