@@ -67,8 +67,8 @@ void vk_poll_work_came(struct vk_queue *q, u64 when)
 	if (!max || gap > (s64)max)
 		poll->window_ns = 0;
 	else
-		poll->window_ns = clamp_t(u64, gap > 0 ? 2 * gap : 0,
-					  min_t(u64, VK_POLL_MIN_NS, max), max);
+		poll->window_ns = min_t(u64, max, max_t(u64, gap > 0 ? 2 * gap : 0,
+							VK_POLL_MIN_NS));
 }
 
 /* Something else happens to the queue; whoever ends this enables notifications. */
