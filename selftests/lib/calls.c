@@ -1,29 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The calls: each ioctl with arguments good and bad, and what races with them.
+ * The calls: each ioctl with arguments good and bad. What races with them is in
+ * races.c.
  *
  * in:  a stage, a number for each call
  * out: see calls.h
  */
-#include "calls.h"
+#include "calls_impl.h"
 #include "fuzz.h"
 #include "vdev.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <sched.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #define GUEST_HIGH	0x10000000ULL	/* all of the stage, rings included */
 
 /* ---- pieces of arguments ---- */
 
-static int any_event(u64 *state)
+int calls_any_event(u64 *state)
 {
 	if (fuzz_one_in(state, 24))
 		return STAGE_FD + fuzz_below(state, STAGE_DEVICES);
@@ -31,12 +26,12 @@ static int any_event(u64 *state)
 }
 
 /* Mostly those under traffic. */
-static int any_device(u64 *state)
+int calls_any_device(u64 *state)
 {
 	static const u8 common[] = { 0, 0, 0, 0, 1, 1, 1, 2, 2, 3 };
 
 	if (fuzz_one_in(state, 64))
-		return fuzz_one_in(state, 2) ? -1 : any_event(state);
+		return fuzz_one_in(state, 2) ? -1 : calls_any_event(state);
 	if (fuzz_one_in(state, 8))
 		return STAGE_FD + fuzz_below(state, STAGE_DEVICES);
 	return STAGE_FD + common[fuzz_below(state, sizeof(common))];
@@ -85,7 +80,7 @@ static int get_u64(unsigned long cmd, u64 *state)
 {
 	u64 v = 0;
 
-	return call(any_device(state), cmd, pointer(state, &v));
+	return call(calls_any_device(state), cmd, pointer(state, &v));
 }
 
 static int get_features(struct stage *s, u64 *state)
@@ -102,17 +97,17 @@ static int set_backend_features(struct stage *s, u64 *state)
 {
 	u64 v = fuzz_one_in(state, 4) ? fuzz_u64(state) : 0;
 
-	return call(any_device(state), VHOST_SET_BACKEND_FEATURES, pointer(state, &v));
+	return call(calls_any_device(state), VHOST_SET_BACKEND_FEATURES, pointer(state, &v));
 }
 
-static int set_owner(struct stage *s, u64 *state)
+int call_set_owner(struct stage *s, u64 *state)
 {
-	return call(any_device(state), VHOST_SET_OWNER, NULL);
+	return call(calls_any_device(state), VHOST_SET_OWNER, NULL);
 }
 
 static int reset_owner(struct stage *s, u64 *state)
 {
-	return call(any_device(state), VHOST_RESET_OWNER, NULL);
+	return call(calls_any_device(state), VHOST_RESET_OWNER, NULL);
 }
 
 static u64 some_features(struct stage *s, u64 *state)
@@ -131,7 +126,7 @@ static int set_features(struct stage *s, u64 *state)
 
 	if (fuzz_one_in(state, 8))
 		v ^= 1ULL << fuzz_below(state, 64);
-	return call(any_device(state), VHOST_SET_FEATURES, pointer(state, &v));
+	return call(calls_any_device(state), VHOST_SET_FEATURES, pointer(state, &v));
 }
 
 static void good_regions(struct vhost_memory_region *r)
@@ -178,14 +173,14 @@ static int set_mem_table(struct stage *s, u64 *state)
 	}
 	if (fuzz_one_in(state, 4))
 		spoil_region(state, &t.r[fuzz_below(state, 3)]);
-	return call(any_device(state), VHOST_SET_MEM_TABLE, pointer(state, &t));
+	return call(calls_any_device(state), VHOST_SET_MEM_TABLE, pointer(state, &t));
 }
 
 static int vring_state(unsigned long cmd, u32 num, u64 *state)
 {
 	struct vhost_vring_state v = { any_index(state), num };
 
-	return call(any_device(state), cmd, pointer(state, &v));
+	return call(calls_any_device(state), cmd, pointer(state, &v));
 }
 
 static int set_num(struct stage *s, u64 *state)
@@ -244,16 +239,16 @@ static int set_addr(struct stage *s, u64 *state)
 		a.flags = fuzz_u32(state);
 	if (fuzz_one_in(state, 6))
 		*field[fuzz_below(state, 4)] = any_address(state) & ~(fuzz_one_in(state, 3) ? 0ULL : 15ULL);
-	return call(any_device(state), VHOST_SET_VRING_ADDR, pointer(state, &a));
+	return call(calls_any_device(state), VHOST_SET_VRING_ADDR, pointer(state, &a));
 }
 
 static int vring_file(unsigned long cmd, u64 *state)
 {
-	struct vhost_vring_file f = { any_index(state), any_event(state) };
+	struct vhost_vring_file f = { any_index(state), calls_any_event(state) };
 
 	if (fuzz_one_in(state, 12))
 		f.fd = fuzz_one_in(state, 4) ? fuzz_u32(state) : (u32)-1;
-	return call(any_device(state), cmd, pointer(state, &f));
+	return call(calls_any_device(state), cmd, pointer(state, &f));
 }
 
 static int set_kick(struct stage *s, u64 *state)
@@ -275,14 +270,14 @@ static int set_log_base(struct stage *s, u64 *state)
 {
 	u64 base = fuzz_one_in(state, 4) ? any_address(state) : STAGE_MEM + STAGE_LOG;
 
-	return call(any_device(state), VHOST_SET_LOG_BASE, pointer(state, &base));
+	return call(calls_any_device(state), VHOST_SET_LOG_BASE, pointer(state, &base));
 }
 
 static int set_log_fd(struct stage *s, u64 *state)
 {
-	int fd = fuzz_one_in(state, 4) ? -1 : any_event(state);
+	int fd = fuzz_one_in(state, 4) ? -1 : calls_any_event(state);
 
-	return call(any_device(state), VHOST_SET_LOG_FD, pointer(state, &fd));
+	return call(calls_any_device(state), VHOST_SET_LOG_FD, pointer(state, &fd));
 }
 
 static u32 any_worker(u64 *state)
@@ -294,28 +289,28 @@ static int new_worker(struct stage *s, u64 *state)
 {
 	struct vhost_worker_state w = { 0 };
 
-	return call(any_device(state), VHOST_NEW_WORKER, pointer(state, &w));
+	return call(calls_any_device(state), VHOST_NEW_WORKER, pointer(state, &w));
 }
 
 static int free_worker(struct stage *s, u64 *state)
 {
 	struct vhost_worker_state w = { any_worker(state) };
 
-	return call(any_device(state), VHOST_FREE_WORKER, pointer(state, &w));
+	return call(calls_any_device(state), VHOST_FREE_WORKER, pointer(state, &w));
 }
 
 static int attach_worker(struct stage *s, u64 *state)
 {
 	struct vhost_vring_worker w = { any_index(state), any_worker(state) };
 
-	return call(any_device(state), VHOST_ATTACH_VRING_WORKER, pointer(state, &w));
+	return call(calls_any_device(state), VHOST_ATTACH_VRING_WORKER, pointer(state, &w));
 }
 
 static int get_worker(struct stage *s, u64 *state)
 {
 	struct vhost_vring_worker w = { any_index(state), 0 };
 
-	return call(any_device(state), VHOST_GET_VRING_WORKER, pointer(state, &w));
+	return call(calls_any_device(state), VHOST_GET_VRING_WORKER, pointer(state, &w));
 }
 
 /* Sizes of structs that begin with theirs. What follows is zero, or not. */
@@ -326,7 +321,7 @@ static u32 any_size(u64 *state, u32 size)
 	return fuzz_one_in(state, 2) ? fuzz_below(state, 2 * size) : fuzz_u32(state);
 }
 
-static int set_running(struct stage *s, u64 *state)
+int call_set_running(struct stage *s, u64 *state)
 {
 	struct vkick_running r[2] = { { .running = !fuzz_one_in(state, 3) } };
 
@@ -336,7 +331,7 @@ static int set_running(struct stage *s, u64 *state)
 		r->running = fuzz_u32(state);
 	if (fuzz_one_in(state, 32))
 		r[fuzz_below(state, 2)].reserved = 1;
-	return call(any_device(state), VKICK_SET_RUNNING, pointer(state, r));
+	return call(calls_any_device(state), VKICK_SET_RUNNING, pointer(state, r));
 }
 
 static int get_info(struct stage *s, u64 *state)
@@ -345,7 +340,7 @@ static int get_info(struct stage *s, u64 *state)
 
 	if (fuzz_one_in(state, 32))
 		i[1].size = 1;
-	return call(any_device(state), VKICK_GET_INFO, pointer(state, i));
+	return call(calls_any_device(state), VKICK_GET_INFO, pointer(state, i));
 }
 
 static int get_stats(struct stage *s, u64 *state)
@@ -353,7 +348,7 @@ static int get_stats(struct stage *s, u64 *state)
 	struct vkick_stats v[2] = { { .size = any_size(state, sizeof(*v)) } };
 
 	v->index = any_index(state);
-	return call(any_device(state), VKICK_GET_STATS, pointer(state, v));
+	return call(calls_any_device(state), VKICK_GET_STATS, pointer(state, v));
 }
 
 /* Not for long: a stop waits for what is in flight. */
@@ -368,7 +363,7 @@ static int set_latency(struct stage *s, u64 *state)
 		l->latency_ns = fuzz_one_in(state, 2) ? 0 : fuzz_u64(state) | 1ULL << 40;
 	if (fuzz_one_in(state, 32))
 		l->reserved = 1;
-	return call(any_device(state), VKICK_NULL_SET_LATENCY, pointer(state, l));
+	return call(calls_any_device(state), VKICK_NULL_SET_LATENCY, pointer(state, l));
 }
 
 static int any_ioctl(struct stage *s, u64 *state)
@@ -377,7 +372,7 @@ static int any_ioctl(struct stage *s, u64 *state)
 	u32 type = fuzz_one_in(state, 2) ? VHOST_VIRTIO : VKICK_IOCTL_TYPE;
 	u32 cmd = _IOC(fuzz_below(state, 4), type, fuzz_below(state, 256), fuzz_below(state, 600));
 
-	return call(any_device(state), cmd, pointer(state, junk));
+	return call(calls_any_device(state), cmd, pointer(state, junk));
 }
 
 /*
@@ -406,178 +401,6 @@ static int restart(struct stage *s, u64 *state)
 	return __vdev_set_running(fd, l->queue, 1);
 }
 
-/* ---- what races with them ---- */
-
-/* From here the numbers must not be taken by anyone else: hence dup2() alone. */
-static int put_fd(int fd, int at)
-{
-	int err = fd < 0 || dup2(fd, at) < 0 ? -errno : 0;
-
-	if (fd >= 0)
-		close(fd);
-	return err;
-}
-
-static int open_device(struct stage *s, u64 *state)
-{
-	int fd = __vdev_open(fuzz_one_in(state, 2) ? "rng" : "null");
-
-	return put_fd(fd, STAGE_FD + fuzz_below(state, STAGE_DEVICES));
-}
-
-static int new_event(struct stage *s, u64 *state)
-{
-	u32 initial = fuzz_one_in(state, 4) ? 0 : fuzz_u16(state);
-	int flags = EFD_NONBLOCK | (fuzz_one_in(state, 8) ? EFD_SEMAPHORE : 0);
-
-	return put_fd(eventfd(initial, flags), any_event(state));
-}
-
-static int close_fd(struct stage *s, u64 *state)
-{
-	return close(fuzz_one_in(state, 2) ? any_event(state) : any_device(state)) ? -errno : 0;
-}
-
-static int dup_fd(struct stage *s, u64 *state)
-{
-	int from, to;
-
-	if (fuzz_one_in(state, 2)) {
-		from = any_device(state);
-		to = STAGE_FD + fuzz_below(state, STAGE_DEVICES);
-	} else {
-		from = any_event(state);
-		to = any_event(state);
-	}
-	return dup2(from, to) < 0 ? -errno : 0;
-}
-
-static int signal_event(struct stage *s, u64 *state)
-{
-	u64 n = fuzz_one_in(state, 16) ? ~0ULL - 1 : 1;
-
-	return write(any_event(state), &n, 8) < 0 ? -errno : 0;
-}
-
-static int read_event(struct stage *s, u64 *state)
-{
-	u64 n;
-
-	return read(any_event(state), &n, 8) < 0 ? -errno : 0;
-}
-
-/* Some pages of the stage: a ring, the log, guest memory, or all. */
-static void *any_pages(u64 *state, size_t *len)
-{
-	u64 from = fuzz_below(state, STAGE_SIZE / 4096) * 4096UL;
-
-	*len = (1 + fuzz_below(state, 8)) * 4096UL;
-	if (fuzz_one_in(state, 2))
-		from = fuzz_below(state, STAGE_LIVE * STAGE_RING / 4096) * 4096UL;
-	if (fuzz_one_in(state, 8)) {
-		from = 0;
-		*len = STAGE_SIZE;
-	}
-	if (*len > STAGE_SIZE - from)
-		*len = STAGE_SIZE - from;
-	return (void *)(STAGE_MEM + from);
-}
-
-static int map_pages(struct stage *s, u64 *state)
-{
-	size_t len;
-	u8 *p = any_pages(state, &len);
-
-	if (fuzz_one_in(state, 2)) {
-		p = (u8 *)STAGE_MEM;
-		len = STAGE_SIZE;
-	}
-	return mmap(p, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, s->memfd,
-		    p - (u8 *)STAGE_MEM) == MAP_FAILED ? -errno : 0;
-}
-
-static int unmap_pages(struct stage *s, u64 *state)
-{
-	size_t len;
-	void *p = any_pages(state, &len);
-
-	return munmap(p, len) ? -errno : 0;
-}
-
-static int protect_pages(struct stage *s, u64 *state)
-{
-	size_t len;
-	void *p = any_pages(state, &len);
-
-	return mprotect(p, len, fuzz_below(state, 4)) ? -errno : 0;
-}
-
-static int move_pages(struct stage *s, u64 *state)
-{
-	size_t len, to_len;
-	void *p = any_pages(state, &len), *to = any_pages(state, &to_len);
-
-	if (len > to_len)
-		len = to_len;
-	return mremap(p, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, to) == MAP_FAILED ? -errno : 0;
-}
-
-static int advise_pages(struct stage *s, u64 *state)
-{
-	static const int advice[] = { MADV_DONTNEED, MADV_REMOVE, MADV_WILLNEED, MADV_DONTFORK };
-	size_t len;
-	void *p = any_pages(state, &len);
-
-	return madvise(p, len, advice[fuzz_below(state, 4)]) ? -errno : 0;
-}
-
-/* A live ring under the worker's eyes: what fuzz_ring does at leisure. */
-static int poke_ring(struct stage *s, u64 *state)
-{
-	u8 *ring = s->view + fuzz_below(state, STAGE_LIVE) * STAGE_RING;
-	static const u16 at[] = { 0, STAGE_AVAIL, STAGE_USED };
-	u32 i, n = 1 + fuzz_below(state, 8);
-	u64 v = fuzz_u64(state);
-
-	ring += at[fuzz_below(state, 3)] + fuzz_below(state, fuzz_one_in(state, 4) ? 256 : 16);
-	for (i = 0; i < n; i++, v >>= 8)
-		((volatile u8 *)ring)[i] = v;
-	return 0;
-}
-
-/* Another process that shares the open files is not the owner. */
-static int from_another_process(struct stage *s, u64 *state)
-{
-	u32 i, n = 1 + fuzz_below(state, 4);
-	int status;
-	pid_t pid;
-
-	pid = fork();
-	if (!pid) {
-		for (i = 0; i < n; i++) {
-			if (fuzz_one_in(state, 3))
-				set_owner(s, state);
-			else
-				set_running(s, state);
-		}
-		_exit(0);
-	}
-	if (pid < 0)
-		return -errno;
-	while (waitpid(pid, &status, 0) < 0)
-		CHECK(errno == EINTR, "waitpid");
-	return 0;
-}
-
-static int yield(struct stage *s, u64 *state)
-{
-	u32 n = fuzz_below(state, 4);
-
-	while (n--)
-		sched_yield();
-	return 0;
-}
-
 static const struct kind {
 	const char *name;
 	int (*make)(struct stage *s, u64 *state);
@@ -587,7 +410,7 @@ static const struct kind {
 	{ "GET_FEATURES", get_features, true, 10 },
 	{ "GET_BACKEND_FEATURES", get_backend_features, true, 4 },
 	{ "SET_BACKEND_FEATURES", set_backend_features, true, 6 },
-	{ "SET_OWNER", set_owner, true, 40 },
+	{ "SET_OWNER", call_set_owner, true, 40 },
 	{ "RESET_OWNER", reset_owner, true, 12 },
 	{ "SET_FEATURES", set_features, true, 60 },
 	{ "SET_MEM_TABLE", set_mem_table, true, 80 },
@@ -607,25 +430,25 @@ static const struct kind {
 	{ "SET_VRING_BUSYLOOP_TIMEOUT", set_busyloop, true, 40 },
 	{ "GET_VRING_BUSYLOOP_TIMEOUT", get_busyloop, true, 10 },
 	{ "GET_INFO", get_info, true, 10 },
-	{ "SET_RUNNING", set_running, true, 200 },
+	{ "SET_RUNNING", call_set_running, true, 200 },
 	{ "GET_STATS", get_stats, true, 40 },
 	{ "NULL_SET_LATENCY", set_latency, true, 40 },
 	{ "any ioctl", any_ioctl, true, 15 },
 	{ "restart", restart, true, 60 },
-	{ "open", open_device, false, 12 },
-	{ "eventfd", new_event, false, 20 },
-	{ "close", close_fd, false, 16 },
-	{ "dup2", dup_fd, false, 20 },
-	{ "write eventfd", signal_event, false, 100 },
-	{ "read eventfd", read_event, false, 40 },
-	{ "mmap", map_pages, false, 40 },
-	{ "munmap", unmap_pages, false, 15 },
-	{ "mprotect", protect_pages, false, 15 },
-	{ "mremap", move_pages, false, 6 },
-	{ "madvise", advise_pages, false, 8 },
-	{ "poke ring", poke_ring, false, 60 },
-	{ "other process", from_another_process, false, 1 },
-	{ "yield", yield, false, 30 },
+	{ "open", race_open_device, false, 12 },
+	{ "eventfd", race_new_event, false, 20 },
+	{ "close", race_close_fd, false, 16 },
+	{ "dup2", race_dup_fd, false, 20 },
+	{ "write eventfd", race_signal_event, false, 100 },
+	{ "read eventfd", race_read_event, false, 40 },
+	{ "mmap", race_map_pages, false, 40 },
+	{ "munmap", race_unmap_pages, false, 15 },
+	{ "mprotect", race_protect_pages, false, 15 },
+	{ "mremap", race_move_pages, false, 6 },
+	{ "madvise", race_advise_pages, false, 8 },
+	{ "poke ring", race_poke_ring, false, 60 },
+	{ "other process", race_from_another_process, false, 1 },
+	{ "yield", race_yield, false, 30 },
 };
 
 #define NR_KINDS	(sizeof(kinds) / sizeof(kinds[0]))
