@@ -10,6 +10,7 @@
 # DESTDIR, PREFIX	as usual, for install
 # KERNEL	the lab's kernel, 6.12 or 6.1 (default: 6.12; for check, both, and debug)
 # T		what `make check` runs: a group, PROGRAM or PROGRAM.TEST (see selftests/run)
+# FUZZ_SECONDS	how long `make fuzz` takes (default: 600)
 # B		benchmark for `make bench`: path, guest or ring
 
 KERNELDIR ?= /lib/modules/$(shell uname -r)/build
@@ -40,6 +41,8 @@ help:
 	@echo '  make uninstall        what install installed'
 	@echo 'For developers:'
 	@echo '  make lint             sparse, checkpatch, warnings of both kernels'
+	@echo '  make coverage         which lines of ring/ its tests run'
+	@echo '  make fuzz             fuzz ring/ for FUZZ_SECONDS=600; make fuzz-corpus keeps what that found'
 	@echo '  make clean            remove what was built; downloads stay in ~/.cache/vkick'
 
 .PHONY: modules
@@ -80,6 +83,23 @@ debug-kernel:
 lint:
 	lab/setup
 	lab/lint
+
+.PHONY: coverage
+coverage:
+	lab/setup
+	selftests/coverage
+
+FUZZ_SECONDS ?= 600
+.PHONY: fuzz
+fuzz:
+	lab/setup
+	$(MAKE) -C selftests fuzzer O=$(O)/selftests
+	FUZZ_SECONDS=$(FUZZ_SECONDS) SELFTESTS=$(O)/selftests selftests/run -t $$(($(FUZZ_SECONDS) + 120)) ring_fuzz
+
+.PHONY: fuzz-corpus
+fuzz-corpus:
+	$(MAKE) -C selftests fuzzer O=$(O)/selftests
+	selftests/fuzz/minimise $(O)/selftests
 
 # What uname -r will say, which in Debian 6.1 is not what `make kernelrelease` says.
 kernel_release = $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' $(KERNELDIR)/include/generated/utsrelease.h)

@@ -80,8 +80,10 @@ static int vk_null_set_latency(struct vk_dev *dev, void __user *uarg)
 
 static int vk_null_open(struct vk_dev *dev)
 {
-	dev->priv = kzalloc(sizeof(struct vk_null), GFP_KERNEL_ACCOUNT);
-	return dev->priv ? 0 : -ENOMEM;
+	struct vk_null *null = kzalloc(sizeof(*null), GFP_KERNEL_ACCOUNT);
+
+	dev->priv = null;
+	return null ? 0 : -ENOMEM;
 }
 
 static void vk_null_release(struct vk_dev *dev)

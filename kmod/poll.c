@@ -9,9 +9,10 @@
  *
  * It adapts. What counts is the time from when the queue ran empty to when the next
  * work came. If that is more than the owner allows, watching would not have paid, and
- * the window becomes 0: not watched at all. Else it becomes twice that time (within
- * what the owner allows), so that a driver of this pace is mostly met. A miss makes
- * it 0 as well, and a kick soon after the queue ran empty opens it again.
+ * the window becomes 0: not watched at all. Else it becomes twice that time, within
+ * what the owner allows, so that a driver of this pace is mostly met; but it shrinks by
+ * an eighth at a time, since kicks and completions come at paces of their own. A miss
+ * makes it 0 as well, and a kick soon after the queue ran empty opens it again.
  *
  * The worker takes queue->lock for one look at a time, and only if it is free; so
  * nobody waits for a queue that is but watched. It never sleeps while one is. It
@@ -64,11 +65,15 @@ void vk_poll_work_came(struct vk_queue *q, u64 when)
 		q->stats.poll_hits++;
 	WRITE_ONCE(poll->active, false);
 	poll->idle = false;
-	if (!max || gap > (s64)max)
+	if (!max || gap > (s64)max) {
 		poll->window_ns = 0;
-	else
-		poll->window_ns = min_t(u64, max, max_t(u64, gap > 0 ? 2 * gap : 0,
-							VK_POLL_MIN_NS));
+		return;
+	}
+	/* Grows at once, and shrinks slowly. */
+	poll->window_ns -= poll->window_ns / 8;
+	poll->window_ns = max3(poll->window_ns, (u64)VK_POLL_MIN_NS,
+			       gap > 0 ? 2 * (u64)gap : 0);
+	poll->window_ns = min(poll->window_ns, max);
 }
 
 /* Something else happens to the queue; whoever ends this enables notifications. */

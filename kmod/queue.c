@@ -143,10 +143,10 @@ static int vk_queue_pass(struct vk_queue *q, struct vk_worker *worker, u64 since
 		u64 before = q->stats.requests;
 		u32 served = budget.requests;
 
-		err = vring_disable_notify(&q->vring);
-		if (err)
-			return err;
+		/* First of all: what is on q->done is not announced a second time. */
 		more = vk_req_reap(q);
+		if (!more)
+			more = vring_disable_notify(&q->vring);
 		if (!more)
 			more = vk_queue_drain(q, &budget);
 		if (q->stats.requests != before || budget.requests != served)

@@ -3,14 +3,14 @@
  * What the module makes of a driver that breaks the rules: that queue stops and
  * says why; its sibling and other devices go on.
  *
- * in:  /dev/vkick-null; lib/abuse.h, the same cases as ring_abuse natively
+ * in:  /dev/vkick-null; lib/abuse.h, lib/abuse_packed.h, the same cases as ring_abuse natively
  * out: the err eventfd, stats.error, a queue that can be started again
  */
 #include "kselftest_harness.h"
 
 #include <fcntl.h>
 
-#include "lib/abuse.h"
+#include "lib/abuse_packed.h"
 #include "lib/rig.h"
 
 FIXTURE(abuse)
@@ -23,6 +23,7 @@ FIXTURE_VARIANT(abuse)
 {
 	void (*make)(struct drv *d);
 	u32 error;
+	u64 features;
 };
 
 #define VARIANT(_name, _error)				\
@@ -30,14 +31,26 @@ FIXTURE_VARIANT(abuse)
 	{						\
 		.make = abuse_##_name,			\
 		.error = _error,			\
+		.features = F_INDIRECT,			\
 	};
 ABUSE_CASES(VARIANT)
+#undef VARIANT
+
+#define VARIANT(_name, _error)				\
+	FIXTURE_VARIANT_ADD(abuse, packed_##_name)	\
+	{						\
+		.make = abuse_packed_##_name,		\
+		.error = _error,			\
+		.features = F_INDIRECT | F_PACKED,	\
+	};
+ABUSE_PACKED_CASES(VARIANT)
+#undef VARIANT
 
 FIXTURE_SETUP(abuse)
 {
 	struct rig_conf conf = {
 		.class = "null",
-		.features = F_INDIRECT,
+		.features = variant->features,
 		.num = ABUSE_NUM,
 	};
 
@@ -90,20 +103,23 @@ TEST_F(abuse, what_came_before_is_completed)
 	variant->make(d);
 	ev_signal(self->bad->kick);
 	ASSERT_EQ(variant->error, rig_wait_broken(&self->r, self->bad));
-	EXPECT_EQ(2, drv_used_idx(d));
+	EXPECT_EQ(drv_base_after(d, 2), drv_device_base(d));
 	EXPECT_EQ(2, vdev_get_stats(self->r.fd, 0).requests);
 }
 
 TEST_F(abuse, base_names_the_bad_chain)
 {
+	u32 base;
+
 	rig_ping(self->bad);
 	variant->make(&self->bad->drv);
 	ev_signal(self->bad->kick);
 	ASSERT_EQ(variant->error, rig_wait_broken(&self->r, self->bad));
-	EXPECT_EQ(1, vdev_get_base(self->r.fd, 0));
+	base = drv_base_after(&self->bad->drv, 1);
+	EXPECT_EQ(base, vdev_get_base(self->r.fd, 0));
 	/* Stopping it is no error and changes nothing. */
 	vdev_stop(self->r.fd, 0);
-	EXPECT_EQ(1, vdev_get_base(self->r.fd, 0));
+	EXPECT_EQ(base, vdev_get_base(self->r.fd, 0));
 	EXPECT_EQ(variant->error, vdev_get_stats(self->r.fd, 0).error);
 }
 
@@ -127,7 +143,7 @@ TEST_F(abuse, broken_queue_serves_no_kick_and_tells_once)
 	EXPECT_EQ(stats.passes, vdev_get_stats(self->r.fd, 0).passes);
 	EXPECT_EQ(0, ev_take(self->bad->err));
 	EXPECT_EQ(0, ev_take(self->bad->call));
-	EXPECT_EQ(0, drv_used_idx(&self->bad->drv));
+	EXPECT_EQ(drv_base_after(&self->bad->drv, 0), drv_device_base(&self->bad->drv));
 }
 
 /* As after a reset by the driver. */
@@ -141,12 +157,103 @@ TEST_F(abuse, queue_can_be_set_up_and_started_again)
 	ev_take(self->bad->err);
 
 	drv_free(&self->bad->drv);
-	drv_init(&self->bad->drv, &r->mem, ABUSE_NUM, F_INDIRECT, DRV_DIRECT, 8);
+	drv_init(&self->bad->drv, &r->mem, ABUSE_NUM, variant->features, DRV_DIRECT, 8);
 	vdev_set_ring(r->fd, 0, &self->bad->drv);
-	vdev_set_base(r->fd, 0, 0);
+	vdev_set_base(r->fd, 0, drv_base(&self->bad->drv));
 	vdev_start(r->fd, 0);
 	EXPECT_EQ(0, vdev_get_stats(r->fd, 0).error);
 	rig_ping(self->bad);
+}
+
+/* ---- what breaks nothing ---- */
+
+FIXTURE(harmless)
+{
+	struct rig r;
+};
+
+FIXTURE_VARIANT(harmless)
+{
+	void (*make)(struct drv *d);
+	u32 chains;
+};
+
+#define VARIANT(_name, _chains)				\
+	FIXTURE_VARIANT_ADD(harmless, packed_##_name)	\
+	{						\
+		.make = abuse_packed_##_name,		\
+		.chains = _chains,			\
+	};
+ABUSE_PACKED_HARMLESS(VARIANT)
+#undef VARIANT
+
+FIXTURE_SETUP(harmless)
+{
+	struct rig_conf conf = {
+		.class = "null",
+		.features = F_INDIRECT | F_PACKED | F_EVENT_IDX,
+		.num = ABUSE_NUM,
+	};
+
+	rig_open(&self->r, &conf);
+	rig_start(&self->r);
+}
+
+FIXTURE_TEARDOWN(harmless)
+{
+	EXPECT_TRUE(gmem_canaries_ok(&self->r.mem));
+	rig_close(&self->r);
+}
+
+TEST_F(harmless, is_served_as_it_stands)
+{
+	struct rig *r = &self->r;
+	struct vkick_stats stats;
+
+	rig_ping(&r->q[0]);
+	variant->make(&r->q[0].drv);
+	ev_signal(r->q[0].kick);
+	rig_ping(&r->q[1]);	/* the worker has been round */
+	stats = vdev_get_stats(r->fd, 0);
+	EXPECT_EQ(1 + variant->chains, stats.requests);
+	EXPECT_EQ(1, stats.running);
+	EXPECT_EQ(0, stats.error);
+	EXPECT_EQ(0, ev_take(r->q[0].err));
+	rig_stop(r);
+	EXPECT_EQ(0, vdev_get_stats(r->fd, 0).error);
+}
+
+/* Descriptors come and go while the worker looks at them. */
+TEST(flags_flipped_to_and_fro_under_the_worker)
+{
+	struct rig_conf conf = {
+		.class = "null", .features = F_PACKED, .num = ABUSE_NUM,
+	};
+	struct vkick_stats stats;
+	struct rig r;
+	struct drv *d;
+	u16 off, at;
+	int i;
+
+	rig_open(&r, &conf);
+	rig_start(&r);
+	d = &r.q[0].drv;
+	for (i = 0; i < 20000; i++) {
+		/* Wherever the worker stands by now, here or a lap off. */
+		at = i % ABUSE_NUM;
+		off = drv_desc_flags(d, at);
+		drv_set_packed_desc(&d->ring[at], GMEM_HIGH, 16, VRING_DESC_F_WRITE |
+				    (i & 8 ? PACKED_F_AVAIL : PACKED_F_USED), i);
+		ev_signal(r.q[0].kick);
+		drv_set_desc_flags(d, at, off);
+	}
+	rig_ping(&r.q[1]);
+	rig_stop(&r);
+	stats = vdev_get_stats(r.fd, 0);
+	EXPECT_EQ(0, stats.error);
+	TH_LOG("%llu seen", (unsigned long long)stats.requests);
+	EXPECT_TRUE(gmem_canaries_ok(&r.mem));
+	rig_close(&r);
 }
 
 /* ---- one each ---- */
@@ -172,7 +279,7 @@ TEST(broken_queue_without_err_eventfd_is_seen_in_the_stats)
 	rig_open(&r, &conf);
 	vdev_set_err(r.fd, 0, -1);
 	rig_start(&r);
-	drv_set_avail_idx(&r.q[0].drv, 0x7777);
+	drv_break(&r.q[0].drv);
 	ev_signal(r.q[0].kick);
 	while (!vdev_get_stats(r.fd, 0).error) {
 		ASSERT_FALSE(deadline_passed(&end));
@@ -197,7 +304,7 @@ TEST(thousand_broken_queues_print_nothing)
 
 	rig_open(&r, &conf);
 	for (i = 0; i < 1000; i++) {
-		drv_set_avail_idx(&r.q[0].drv, 0x7777);
+		drv_break(&r.q[0].drv);
 		vdev_start(r.fd, 0);
 		ASSERT_EQ(EINVAL, rig_wait_broken(&r, &r.q[0]));
 		ev_take(r.q[0].err);

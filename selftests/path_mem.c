@@ -32,6 +32,7 @@ FIXTURE_VARIANT(mem)
 FIXTURE_VARIANT_ADD(mem, direct) { 0, DRV_DIRECT };
 FIXTURE_VARIANT_ADD(mem, indirect_event_idx) {
 	F_INDIRECT | F_EVENT_IDX, DRV_INDIRECT };
+FIXTURE_VARIANT_ADD(mem, packed_event_idx) { F_PACKED | F_EVENT_IDX, DRV_DIRECT };
 
 FIXTURE_SETUP(mem)
 {
@@ -139,8 +140,8 @@ TEST_F(mem, base_names_the_chain_that_faulted)
 
 	rig_round_trip(self->q, &s, 1);
 	must_fault(self, GMEM_HOLE, 64);
-	EXPECT_EQ(1, drv_used_idx(&self->q->drv));
-	EXPECT_EQ(1, vdev_get_base(self->r.fd, 0));
+	EXPECT_EQ(drv_base_after(&self->q->drv, 1), drv_device_base(&self->q->drv));
+	EXPECT_EQ(drv_base_after(&self->q->drv, 1), vdev_get_base(self->r.fd, 0));
 }
 
 TEST_F(mem, other_devices_go_on)
@@ -233,7 +234,7 @@ TEST_F(mem, broken_queue_starts_again_where_memory_came_back)
 	struct drv *d = &self->q->drv;
 
 	unmap_ring_part(self, d->desc);
-	ASSERT_EQ(1, vdev_get_base(self->r.fd, 0));
+	ASSERT_EQ(drv_base_after(d, 1), vdev_get_base(self->r.fd, 0));
 	vdev_start(self->r.fd, 0);
 	/* The request that was offered while the ring was away. */
 	EXPECT_LE(0, rig_complete(self->q, NULL));

@@ -24,6 +24,8 @@ FIXTURE_VARIANT(notify)
 
 FIXTURE_VARIANT_ADD(notify, flags) { 0 };
 FIXTURE_VARIANT_ADD(notify, event_idx) { F_EVENT_IDX };
+FIXTURE_VARIANT_ADD(notify, packed) { F_PACKED };
+FIXTURE_VARIANT_ADD(notify, packed_event_idx) { F_PACKED | F_EVENT_IDX };
 
 FIXTURE_SETUP(notify)
 {
@@ -175,7 +177,7 @@ TEST_F(notify, kick_with_nothing_new_is_harmless)
 	rig_ping(self->q);
 	worker_went_round(&self->r);
 	EXPECT_EQ(1, vdev_get_stats(self->r.fd, 0).requests);
-	EXPECT_EQ(1, drv_used_idx(&self->q->drv));
+	EXPECT_EQ(drv_base_after(&self->q->drv, 1), drv_device_base(&self->q->drv));
 	EXPECT_EQ(0, vdev_get_stats(self->r.fd, 0).error);
 }
 
@@ -207,21 +209,31 @@ TEST_F(notify, idle_queue_wants_a_kick)
 	}
 }
 
-/* 2.7.10.2 */
-TEST_F(notify, used_flags_are_0_or_1_and_0_with_event_idx)
+/*
+ * 2.7.10.2: 0 or 1, and 0 with EVENT_IDX. 2.8.10: ENABLE or DISABLE, and DESC with
+ * EVENT_IDX alone; the reserved value never.
+ */
+TEST_F(notify, flags_are_of_the_mode)
 {
+	struct drv *d = &self->q->drv;
+	u32 seen = 0, may = 1 << 0 | 1 << 1;
 	struct hammer h = { 0 };
-	u32 seen = 0;
 	int i;
 
+	if (d->event_idx)
+		may = d->packed ? 1 << 0 | 1 << 1 | 1 << 2 : 1 << 0;
 	rig_start(&self->r);
 	hammer_start(&h, self->q, 32, 64);
 	for (i = 0; i < 50; i++) {
+		u16 flags;
+
 		hammer_wait(&h, 20);
-		seen |= drv_used_flags(&self->q->drv);
+		flags = d->packed ? drv_device_flags(d) : drv_used_flags(d);
+		ASSERT_GT(32, flags);
+		seen |= 1 << flags;
 	}
 	hammer_stop(&h);
-	EXPECT_EQ(0, seen & ~(variant->features ? 0 : 1));
+	EXPECT_EQ(0, seen & ~may);
 }
 
 /* ---- calls ---- */
@@ -268,14 +280,21 @@ TEST_F(notify, driver_that_wants_no_call_gets_none)
 /* 2.7.7.2: with EVENT_IDX flags do not count, without it used_event does not. */
 TEST_F(notify, the_other_modes_wish_is_ignored)
 {
+	struct drv *d = &self->q->drv;
+
 	rig_start(&self->r);
 	ping_and_settle(&self->r);
-	if (variant->features) {
-		drv_set_used_event(&self->q->drv, 1);
-		drv_set_avail_flags(&self->q->drv, VRING_AVAIL_F_NO_INTERRUPT);
+	if (d->packed) {
+		/* The place counts with flags DESC and EVENT_IDX alone. */
+		drv_set_driver_event(d, drv_off_wrap(drv_place_after(d, d->used_at, 9)),
+				     d->event_idx ? VRING_PACKED_EVENT_FLAG_ENABLE :
+						    VRING_PACKED_EVENT_FLAG_DESC);
+	} else if (d->event_idx) {
+		drv_set_used_event(d, 1);
+		drv_set_avail_flags(d, VRING_AVAIL_F_NO_INTERRUPT);
 	} else {
-		drv_set_used_event(&self->q->drv, 0x9000);
-		drv_set_avail_flags(&self->q->drv, 0);
+		drv_set_used_event(d, 0x9000);
+		drv_set_avail_flags(d, 0);
 	}
 	offer(self->q);
 	ev_signal(self->q->kick);
@@ -299,6 +318,40 @@ TEST(call_comes_exactly_at_used_event)
 		worker_went_round(&r);
 		EXPECT_EQ(i + 1, drv_used_idx(&r.q[0].drv));
 		EXPECT_EQ(i == 2, ev_take(r.q[0].call));
+	}
+	rig_close(&r);
+}
+
+/* The same at each place of a small ring, with both wrap counters. */
+TEST(call_comes_exactly_at_off_wrap)
+{
+	struct rig_conf conf = {
+		.class = "null", .features = F_PACKED | F_EVENT_IDX, .num = 5,
+	};
+	int start, i;
+	struct rig r;
+
+	rig_open(&r, &conf);
+	rig_start(&r);
+	for (start = 0; start < 11; start++) {
+		struct drv *d = &r.q[0].drv;
+		struct drv_place second;
+
+		ping_and_settle(&r);
+		second = drv_place_after(d, d->used_at, 1);
+		drv_set_driver_event(d, drv_off_wrap(second),
+				     VRING_PACKED_EVENT_FLAG_DESC);
+		for (i = 1; i <= 3; i++) {
+			offer(&r.q[0]);
+			ev_signal(r.q[0].kick);
+			worker_went_round(&r);
+			ASSERT_LE(0, drv_get(d, NULL));
+			ASSERT_EQ(i == 2, ev_take(r.q[0].call))
+				TH_LOG("request %d, place %u:%u", i, second.i,
+				       second.wrap);
+		}
+		/* The next one starts one place further on. */
+		ASSERT_EQ(drv_base_after(d, 4 * start + 4), drv_device_base(d));
 	}
 	rig_close(&r);
 }

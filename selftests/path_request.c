@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Requests through the module: layouts, queue sizes, chains, the index's wrap.
+ * Requests through the module: layouts, queue sizes, chains, the index's wrap, batches.
  *
  * in:  /dev/vkick-null, /dev/vkick-rng, no guest
  * out: each request comes back once, with the right length, and a call
@@ -35,10 +35,17 @@ FIXTURE_VARIANT(request)
 	{ #_class, F_INDIRECT | F_EVENT_IDX, DRV_MIXED };
 VARIANTS(null)
 VARIANTS(rng)
+/* The layout matters here, more than the class. */
+FIXTURE_VARIANT_ADD(request, null_packed) { "null", F_PACKED, DRV_DIRECT };
+FIXTURE_VARIANT_ADD(request, rng_packed_indirect_event_idx) {
+	"rng", F_PACKED | F_INDIRECT | F_EVENT_IDX, DRV_INDIRECT };
+FIXTURE_VARIANT_ADD(request, rng_in_order) { "rng", F_IN_ORDER, DRV_DIRECT };
+FIXTURE_VARIANT_ADD(request, rng_packed_in_order_event_idx) {
+	"rng", F_PACKED | F_IN_ORDER | F_EVENT_IDX, DRV_DIRECT };
 
 static void reopen(FIXTURE_DATA(request) *self,
 		   const FIXTURE_VARIANT(request) *variant,
-		   u32 num, u32 max_segs, u16 start_at)
+		   u32 num, u32 max_segs, u32 start_at)
 {
 	struct rig_conf conf = {
 		.class = variant->class,
@@ -85,8 +92,8 @@ TEST_F(request, one_at_a_time)
 		ASSERT_EQ(answer(variant, i), rig_round_trip(self->q, &s, 1));
 	}
 	rig_stop(&self->r);
-	EXPECT_EQ(300, vdev_get_base(self->r.fd, 0));
-	EXPECT_EQ(300, drv_used_idx(&self->q->drv));
+	EXPECT_EQ(drv_base_after(&self->q->drv, 300), vdev_get_base(self->r.fd, 0));
+	EXPECT_EQ(300, self->q->drv.used_elems);
 }
 
 TEST_F(request, readable_and_writable_mixed)
@@ -117,11 +124,11 @@ TEST_F(request, empty_descriptors_are_dropped)
 /* A full ring, twice round, across 65535, at each size there is. */
 TEST_F_TIMEOUT(request, every_queue_size_across_the_index_wrap, 120)
 {
-	u32 num;
+	const u32 *size;
 
-	for (num = 1; num <= 32768; num *= 2) {
+	for (size = drv_sizes(variant->features); *size; size++) {
+		u32 num = *size, round, i, len, n;
 		struct drv *d;
-		u32 round, i, len, n;
 
 		/* A mixed chain of one buffer is a direct one: it fits any ring. */
 		reopen(self, variant, num, 1, 65536 - num);
@@ -139,7 +146,7 @@ TEST_F_TIMEOUT(request, every_queue_size_across_the_index_wrap, 120)
 		}
 		ASSERT_FALSE(drv_has_used(d));
 		rig_stop(&self->r);
-		ASSERT_EQ(num & 0xffff, vdev_get_base(self->r.fd, 0));
+		ASSERT_EQ(drv_base_after(d, 65536 + num), vdev_get_base(self->r.fd, 0));
 		ASSERT_EQ(2 * num, vdev_get_stats(self->r.fd, 0).requests);
 	}
 }
@@ -214,6 +221,7 @@ TEST_F(request, many_in_flight_come_back_each_once)
 TEST_F(request, driver_area_and_readable_buffers_are_never_written)
 {
 	struct drv *d = &self->q->drv;
+	struct deadline end = deadline_in(DEADLINE_MS);
 	struct gmem_shot desc, avail, data;
 	int i;
 
@@ -227,19 +235,20 @@ TEST_F(request, driver_area_and_readable_buffers_are_never_written)
 		ASSERT_LE(0, drv_add(d, s, 2));
 	}
 	drv_publish(d);
-	drv_enable_call(d);
 	desc = gmem_shoot(&self->r.mem, d->desc_gpa, 16 * d->num);
-	avail = gmem_shoot(&self->r.mem, d->avail_gpa, 6 + 2 * d->num);
+	avail = gmem_shoot(&self->r.mem, d->avail_gpa, drv_avail_bytes(d));
 	data = gmem_shoot(&self->r.mem, GMEM_HIGH, GMEM_HIGH_SIZE);
 
 	ev_signal(self->q->kick);
+	/* Not drv_wait(), which writes to the driver's area. */
 	while (drv_in_flight(d)) {
-		ASSERT_TRUE(drv_wait(d, -1, DEADLINE_MS));
-		ASSERT_LE(0, drv_get(d, NULL));
+		ASSERT_FALSE(deadline_passed(&end));
+		drv_get(d, NULL);
 	}
-	/* The wait moved used_event, which is the driver's own. */
-	drv_set_used_event(d, 0);
-	EXPECT_TRUE(gmem_same(&self->r.mem, &desc));
+	/* A packed ring's used elements go where the descriptors are. */
+	if (!d->packed) {
+		EXPECT_TRUE(gmem_same(&self->r.mem, &desc));
+	}
 	EXPECT_TRUE(gmem_same(&self->r.mem, &avail));
 	EXPECT_TRUE(gmem_same(&self->r.mem, &data));
 	gmem_shot_free(&desc);
@@ -258,6 +267,76 @@ TEST_F(request, both_queues_of_a_device_are_served)
 	for (i = 0; i < self->r.nvqs; i++) {
 		EXPECT_EQ(100, vdev_get_stats(self->r.fd, i).requests);
 	}
+}
+
+/* ---- IN_ORDER: 2.7.9, 2.8.11 ---- */
+
+FIXTURE(batch)
+{
+	struct rig r;
+	struct vq *q;
+};
+
+FIXTURE_VARIANT(batch)
+{
+	u64 features;
+};
+
+FIXTURE_VARIANT_ADD(batch, split) { F_IN_ORDER };
+FIXTURE_VARIANT_ADD(batch, packed) { F_IN_ORDER | F_PACKED };
+
+FIXTURE_SETUP(batch)
+{
+	struct rig_conf conf = { .class = "rng", .features = variant->features };
+
+	rig_open(&self->r, &conf);
+	self->q = &self->r.q[0];
+}
+
+FIXTURE_TEARDOWN(batch)
+{
+	rig_close(&self->r);
+}
+
+/* All at once, so that one pass has them all. Return: used elements. */
+static u64 serve_at_once(FIXTURE_DATA(batch) *self, const u32 *lens, u32 n)
+{
+	struct drv *d = &self->q->drv;
+	u64 before = d->used_elems;
+	u32 i, len;
+
+	for (i = 0; i < n; i++)
+		CHECK(drv_add1(d, GMEM_HIGH, lens[i], true) >= 0, "full");
+	drv_publish(d);
+	rig_start(&self->r);
+	for (i = 0; i < n; i++) {
+		CHECK(rig_complete(self->q, &len) >= 0, "complete");
+		CHECK(len == (lens[i] < 65536 ? lens[i] : 65536), "%u bytes", len);
+	}
+	rig_stop(&self->r);
+	CHECK(vdev_get_base(self->r.fd, 0) == drv_base_after(d, d->got), "base");
+	return d->used_elems - before;
+}
+
+TEST_F(batch, written_in_full_is_one_used_element)
+{
+	u32 lens[40], i;
+
+	for (i = 0; i < 40; i++)
+		lens[i] = 1 + i;
+	EXPECT_EQ(1, serve_at_once(self, lens, 40));
+	/* From anywhere in the ring, and round its end. */
+	EXPECT_EQ(1, serve_at_once(self, lens, 40));
+	EXPECT_EQ(1, serve_at_once(self, lens, 40));
+}
+
+/* The class writes at most 64 KiB, which says so: the length is its own. */
+TEST_F(batch, written_short_ends_a_batch)
+{
+	static const u32 lens[] = { 10, 70000, 20, 30, 65537, 70000, 40 };
+
+	/* {10, 70000}, {20, 30, 65537}, {70000}, {40} */
+	EXPECT_EQ(4, serve_at_once(self, lens, 7));
 }
 
 TEST_HARNESS_MAIN

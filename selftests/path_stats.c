@@ -26,6 +26,9 @@ FIXTURE_VARIANT_ADD(stats, null_flags) { "null", 0 };
 FIXTURE_VARIANT_ADD(stats, null_event_idx) { "null", F_EVENT_IDX };
 FIXTURE_VARIANT_ADD(stats, rng_flags) { "rng", 0 };
 FIXTURE_VARIANT_ADD(stats, rng_event_idx) { "rng", F_EVENT_IDX };
+FIXTURE_VARIANT_ADD(stats, null_packed) { "null", F_PACKED };
+FIXTURE_VARIANT_ADD(stats, rng_packed_in_order_event_idx) {
+	"rng", F_PACKED | F_IN_ORDER | F_EVENT_IDX };
 
 FIXTURE_SETUP(stats)
 {
@@ -166,7 +169,8 @@ TEST_F_TIMEOUT(stats, sums_hold_under_load, 60)
 	EXPECT_EQ(ev_take(self->q->kick), s.kicks);
 	EXPECT_EQ(strcmp(variant->class, "rng") ? 0 : 32 * s.requests, s.bytes_in);
 	EXPECT_GE(s.passes, hist_sum(&s));
-	EXPECT_EQ((u16)s.requests, vdev_get_base(self->r.fd, 0));
+	EXPECT_EQ(drv_base_after(&self->q->drv, s.requests),
+		  vdev_get_base(self->r.fd, 0));
 }
 
 TEST_F(stats, counters_survive_stops)
@@ -188,11 +192,16 @@ TEST_F(stats, counters_survive_stops)
 
 TEST_F(stats, error_goes_with_the_next_start)
 {
+	struct drv *d = &self->q->drv;
+
 	rig_start(&self->r);
-	drv_set_avail_idx(&self->q->drv, 0x7777);
+	drv_break(d);
 	ev_signal(self->q->kick);
 	ASSERT_EQ(EINVAL, rig_wait_broken(&self->r, self->q));
-	drv_set_avail_idx(&self->q->drv, 0);
+	if (d->packed)
+		drv_set_desc_flags(d, 0, 0);
+	else
+		drv_set_avail_idx(d, 0);
 	vdev_start(self->r.fd, 0);
 	EXPECT_EQ(0, get(self).error);
 	EXPECT_EQ(1, get(self).running);

@@ -1,67 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * When the ring engine calls, and when it asks for kicks, natively (VIRTIO 1.2,
- * 2.7.7 to 2.7.10).
+ * 2.7.7 to 2.7.10); ring_event_packed has what is special to packed rings.
  *
  * in:  ring/ over guest memory of this process
  * out: each decision compared with a model that counts used elements one by one
  */
 #include "kselftest_harness.h"
 
-#include "lib/udev.h"
-
-struct pair {
-	struct gmem mem;
-	struct drv drv;
-	struct udev dev;
-	u64 features;
-};
+#include "lib/pair.h"
 
 /* A fresh ring, all of whose indices are at @start. */
-static void lay_ring(struct pair *p, u32 num, u16 start)
+static void lay_ring(struct pair *p, u32 num, u32 start)
 {
-	drv_free(&p->drv);
-	p->mem.next = GMEM_LOW;
-	drv_init(&p->drv, &p->mem, num, p->features, DRV_DIRECT, 1);
-	drv_start_at(&p->drv, start);
-	udev_init(&p->dev, &p->drv, p->features);
+	pair_lay(p, num, start, DRV_DIRECT, 1);
 }
 
-/* @n requests there and back, up to vring_push(); the driver takes what it can. */
-static void serve(struct pair *p, u32 n)
-{
-	struct vring_seg seg;
-	struct vring_chain c = { .max_segs = 1, .segs = &seg };
-
-	while (n--) {
-		while (drv_get(&p->drv, NULL) >= 0)
-			;
-		CHECK(drv_add1(&p->drv, GMEM_HIGH, 1, true) >= 0, "full");
-		drv_publish(&p->drv);
-		CHECK(vring_pop(&p->dev.vr, &c) == 1, "pop");
-		CHECK(!vring_push(&p->dev.vr, c.token, 0), "push");
-	}
-}
-
-static int flush(struct pair *p)
-{
-	return vring_flush(&p->dev.vr);
-}
-
-static void pair_init(struct pair *p, u64 features)
-{
-	gmem_add_standard(&p->mem);
-	p->features = features;
-	lay_ring(p, 8, 0);
-}
-
-static void pair_free(struct pair *p)
-{
-	drv_free(&p->drv);
-	gmem_free(&p->mem);
-}
-
-/* ---- what holds in both modes ---- */
+/* ---- what holds in all modes ---- */
 
 FIXTURE(event)
 {
@@ -75,6 +30,12 @@ FIXTURE_VARIANT(event)
 
 FIXTURE_VARIANT_ADD(event, flags) { 0 };
 FIXTURE_VARIANT_ADD(event, event_idx) { F_EVENT_IDX };
+FIXTURE_VARIANT_ADD(event, in_order) { F_IN_ORDER };
+FIXTURE_VARIANT_ADD(event, in_order_event_idx) { F_IN_ORDER | F_EVENT_IDX };
+FIXTURE_VARIANT_ADD(event, packed) { F_PACKED };
+FIXTURE_VARIANT_ADD(event, packed_event_idx) { F_PACKED | F_EVENT_IDX };
+FIXTURE_VARIANT_ADD(event, packed_in_order_event_idx) {
+	F_PACKED | F_IN_ORDER | F_EVENT_IDX };
 
 FIXTURE_SETUP(event)
 {
@@ -88,46 +49,75 @@ FIXTURE_TEARDOWN(event)
 
 TEST_F(event, nothing_used_is_nothing_to_call_for)
 {
-	EXPECT_EQ(0, flush(&self->p));
-	serve(&self->p, 1);
-	EXPECT_EQ(1, flush(&self->p));
-	EXPECT_EQ(0, flush(&self->p));
+	EXPECT_EQ(0, pair_flush(&self->p));
+	pair_serve(&self->p, 1);
+	EXPECT_EQ(1, pair_flush(&self->p));
+	EXPECT_EQ(0, pair_flush(&self->p));
 }
 
 TEST_F(event, first_batch_after_load_always_calls)
 {
+	struct drv *d = &self->p.drv;
+
 	/* Who served the ring before may have owed a call: nobody can know. */
-	drv_disable_call(&self->p.drv);
-	drv_set_avail_flags(&self->p.drv, 0);
-	serve(&self->p, 1);
-	EXPECT_EQ(1, flush(&self->p));
+	if (!d->packed) {
+		drv_disable_call(d);
+		drv_set_avail_flags(d, 0);
+	} else if (d->event_idx) {
+		drv_set_driver_event(d, drv_off_wrap(drv_place_after(d, d->used_at, 5)),
+				     VRING_PACKED_EVENT_FLAG_DESC);
+	}
+	pair_serve(&self->p, 1);
+	EXPECT_EQ(1, pair_flush(&self->p));
 }
 
 TEST_F(event, load_takes_back_no_notify)
 {
-	self->p.drv.used->flags = htole16(VRING_USED_F_NO_NOTIFY);
-	ASSERT_EQ(0, vring_load(&self->p.dev.vr, 0));
-	EXPECT_EQ(0, drv_used_flags(&self->p.drv));
+	struct drv *d = &self->p.drv;
+	u32 base = vring_save(&self->p.dev.vr);
+
+	if (d->packed)
+		d->device->flags = htole16(VRING_PACKED_EVENT_FLAG_DISABLE);
+	else
+		d->used->flags = htole16(VRING_USED_F_NO_NOTIFY);
+	ASSERT_LE(0, drv_add1(d, GMEM_HIGH, 1, true));
+	drv_publish(d);
+	ASSERT_EQ(0, vring_load(&self->p.dev.vr, base));
+	drv_wants_kick(d);
+	if (d->packed) {
+		EXPECT_EQ(VRING_PACKED_EVENT_FLAG_ENABLE, drv_device_flags(d));
+	} else {
+		EXPECT_EQ(0, drv_used_flags(d));
+	}
 }
 
-TEST_F(event, used_flags)
+/* 2.7.10.2: 0 or 1 without EVENT_IDX, 0 with it. 2.8.10 */
+TEST_F(event, notification_flags)
 {
-	/* 2.7.10.2: 0 or 1 without EVENT_IDX, 0 with it. */
-	ASSERT_EQ(0, vring_disable_notify(&self->p.dev.vr));
-	EXPECT_EQ(variant->features ? 0 : VRING_USED_F_NO_NOTIFY,
-		  drv_used_flags(&self->p.drv));
-	ASSERT_EQ(0, vring_disable_notify(&self->p.dev.vr));
-	ASSERT_EQ(0, vring_enable_notify(&self->p.dev.vr));
-	EXPECT_EQ(0, drv_used_flags(&self->p.drv));
+	struct drv *d = &self->p.drv;
+	u16 off = d->packed ? VRING_PACKED_EVENT_FLAG_DISABLE : !d->event_idx;
+	u16 on = !d->packed ? 0 : d->event_idx ? VRING_PACKED_EVENT_FLAG_DESC :
+		 VRING_PACKED_EVENT_FLAG_ENABLE;
+	u16 (*flags)(const struct drv *d) = d->packed ? drv_device_flags : drv_used_flags;
+	u32 i;
+
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(0, vring_disable_notify(&self->p.dev.vr));
+		ASSERT_EQ(0, vring_disable_notify(&self->p.dev.vr));
+		EXPECT_EQ(off, flags(d));
+		ASSERT_EQ(0, vring_enable_notify(&self->p.dev.vr));
+		EXPECT_EQ(on, flags(d));
+		pair_serve(&self->p, 1);
+	}
 }
 
 TEST_F(event, enabled_notification_asks_for_the_next_chain_alone)
 {
-	u16 start;
+	u32 start;
 
-	for (start = 65530; start != 6; start++) {
+	for (start = 65530; start < 65546; start++) {
 		lay_ring(&self->p, 8, start);
-		serve(&self->p, 1);
+		pair_serve(&self->p, 1);
 		ASSERT_EQ(0, vring_enable_notify(&self->p.dev.vr));
 		drv_wants_kick(&self->p.drv);	/* forgets the one before */
 
@@ -141,7 +131,7 @@ TEST_F(event, enabled_notification_asks_for_the_next_chain_alone)
 TEST_F(event, disabled_notification_asks_for_no_kick)
 {
 	ASSERT_EQ(0, vring_enable_notify(&self->p.dev.vr));
-	serve(&self->p, 1);
+	pair_serve(&self->p, 1);
 	drv_wants_kick(&self->p.drv);
 	ASSERT_EQ(0, vring_disable_notify(&self->p.dev.vr));
 	ASSERT_LE(0, drv_add1(&self->p.drv, GMEM_HIGH, 1, true));
@@ -151,19 +141,33 @@ TEST_F(event, disabled_notification_asks_for_no_kick)
 
 TEST_F(event, enable_sees_chains_read_ahead_but_not_popped)
 {
-	struct vring_seg seg;
-	struct vring_chain c = { .max_segs = 1, .segs = &seg };
 	int i;
 
 	for (i = 0; i < 4; i++) {
 		ASSERT_LE(0, drv_add1(&self->p.drv, GMEM_HIGH, 1, true));
 	}
 	drv_publish(&self->p.drv);
-	ASSERT_EQ(1, vring_pop(&self->p.dev.vr, &c));
+	ASSERT_EQ(1, pair_pop(&self->p));
 	EXPECT_EQ(1, vring_enable_notify(&self->p.dev.vr));
 }
 
-/* ---- without EVENT_IDX ---- */
+TEST_F(event, has_avail_is_what_pop_would_find)
+{
+	u32 start;
+
+	for (start = 0; start < 20; start++) {
+		lay_ring(&self->p, 8, start);
+		ASSERT_EQ(0, vring_has_avail(&self->p.dev.vr));
+		ASSERT_LE(0, drv_add1(&self->p.drv, GMEM_HIGH, 1, true));
+		ASSERT_EQ(0, vring_has_avail(&self->p.dev.vr));
+		drv_publish(&self->p.drv);
+		ASSERT_EQ(1, vring_has_avail(&self->p.dev.vr));
+		ASSERT_EQ(1, pair_pop(&self->p));
+		ASSERT_EQ(0, vring_has_avail(&self->p.dev.vr));
+	}
+}
+
+/* ---- split rings without EVENT_IDX ---- */
 
 FIXTURE(flags)
 {
@@ -188,16 +192,16 @@ TEST_F(flags, alone_decide)
 	for (off = -8; off < 8; off++) {
 		drv_set_used_event(&self->p.drv, drv_used_idx(&self->p.drv) + off);
 		drv_set_avail_flags(&self->p.drv, 0);
-		serve(&self->p, 1);
-		ASSERT_EQ(1, flush(&self->p));
+		pair_serve(&self->p, 1);
+		ASSERT_EQ(1, pair_flush(&self->p));
 
 		drv_set_avail_flags(&self->p.drv, VRING_AVAIL_F_NO_INTERRUPT);
-		serve(&self->p, 1);
-		ASSERT_EQ(0, flush(&self->p));
+		pair_serve(&self->p, 1);
+		ASSERT_EQ(0, pair_flush(&self->p));
 	}
 }
 
-/* ---- with EVENT_IDX ---- */
+/* ---- split rings with EVENT_IDX ---- */
 
 FIXTURE(event_idx)
 {
@@ -245,16 +249,16 @@ TEST_F(event_idx, call_exactly_at_used_event)
 			bool want;
 
 			lay_ring(&self->p, sizes[ni], starts[si] - 1);
-			serve(&self->p, 1);
-			flush(&self->p);	/* the first is always a call */
+			pair_serve(&self->p, 1);
+			pair_flush(&self->p);	/* the first is always a call */
 			from = starts[si];
 			drv_set_used_event(&self->p.drv, from + off);
 			/* 2.7.10: with EVENT_IDX flags do not count. */
 			drv_set_avail_flags(&self->p.drv, n % 2);
 
-			serve(&self->p, n);
+			pair_serve(&self->p, n);
 			want = model_wants_call(from, n, from + off);
-			ASSERT_EQ(want, flush(&self->p))
+			ASSERT_EQ(want, pair_flush(&self->p))
 				TH_LOG("size %u from %u n %u used_event %u",
 				       sizes[ni], from, n, (u16)(from + off));
 			calls += want;
@@ -275,11 +279,11 @@ TEST_F(event_idx, call_for_no_other_used_event)
 		bool want = model_wants_call(65534, 5, event);
 
 		lay_ring(&self->p, 8, 65533);
-		serve(&self->p, 1);
-		flush(&self->p);
+		pair_serve(&self->p, 1);
+		pair_flush(&self->p);
 		drv_set_used_event(&self->p.drv, event);
-		serve(&self->p, 5);
-		ASSERT_EQ(want, flush(&self->p)) TH_LOG("used_event %u", event);
+		pair_serve(&self->p, 5);
+		ASSERT_EQ(want, pair_flush(&self->p)) TH_LOG("used_event %u", event);
 		calls += want;
 	}
 	EXPECT_EQ(5, calls);
@@ -294,11 +298,11 @@ TEST_F(event_idx, decision_covers_all_since_the_last_one)
 		bool want = model_wants_call(1, 200, event);
 
 		lay_ring(&self->p, 256, 0);
-		serve(&self->p, 1);
-		flush(&self->p);
+		pair_serve(&self->p, 1);
+		pair_flush(&self->p);
 		drv_set_used_event(&self->p.drv, event);
-		serve(&self->p, 200);
-		ASSERT_EQ(want, flush(&self->p)) TH_LOG("used_event %u", event);
+		pair_serve(&self->p, 200);
+		ASSERT_EQ(want, pair_flush(&self->p)) TH_LOG("used_event %u", event);
 	}
 }
 
@@ -309,12 +313,12 @@ TEST_F(event_idx, call_after_the_index_came_round)
 
 	for (n = 65530; n < 65800; n += 13) {
 		lay_ring(&self->p, 256, 0);
-		serve(&self->p, 1);
-		flush(&self->p);
+		pair_serve(&self->p, 1);
+		pair_flush(&self->p);
 		drv_set_used_event(&self->p.drv, 0);
-		serve(&self->p, n);
+		pair_serve(&self->p, n);
 		/* Index 0 was used again as soon as the 65536th came. */
-		ASSERT_EQ(n >= 65536, flush(&self->p)) TH_LOG("%u elements", n);
+		ASSERT_EQ(n >= 65536, pair_flush(&self->p)) TH_LOG("%u elements", n);
 	}
 }
 

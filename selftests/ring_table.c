@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Indirect tables through the ring engine, laid out by hand, natively (VIRTIO 1.2,
- * 2.7.5.3).
+ * 2.7.5.3 and 2.8.7).
  *
  * in:  ring/ over guest memory of this process
  * out: the chain in the table, in whatever order and wherever it lies
  */
 #include "kselftest_harness.h"
 
-#include "lib/udev.h"
+#include "lib/pair.h"
 
 #define MAX_SEGS	32
 
@@ -132,6 +132,112 @@ TEST_F(table, may_lie_across_a_region_border)
 		}
 		ASSERT_EQ(0, vring_push(&self->dev.vr, self->c.token, 0));
 		ASSERT_LE(0, vring_flush(&self->dev.vr));
+	}
+}
+
+/* ---- packed: the table is the chain ---- */
+
+FIXTURE(packed_table)
+{
+	struct pair p;
+};
+
+FIXTURE_SETUP(packed_table)
+{
+	pair_init(&self->p, F_PACKED | F_INDIRECT);
+	pair_lay(&self->p, 5, 3, DRV_DIRECT, 1);
+}
+
+FIXTURE_TEARDOWN(packed_table)
+{
+	pair_free(&self->p);
+}
+
+static void offer_packed_table(struct pair *p, u64 gpa, u32 len, u16 flags)
+{
+	drv_put_desc(&p->drv, gpa, len, VRING_DESC_F_INDIRECT | flags, 77);
+	drv_publish(&p->drv);
+}
+
+/* 2.8.19: WRITE is ignored there. */
+TEST_F(packed_table, write_flag_of_the_indirect_descriptor_is_ignored)
+{
+	u64 gpa = gmem_alloc(&self->p.mem, 16, 16);
+
+	drv_set_packed_desc(gmem_ptr(&self->p.mem, gpa, 16), GMEM_HIGH, 5, 0, 0);
+	offer_packed_table(&self->p, gpa, 16, VRING_DESC_F_WRITE);
+	ASSERT_EQ(1, pair_pop(&self->p));
+	EXPECT_EQ(1, self->p.c.nr_out);
+	EXPECT_EQ(0, self->p.c.nr_in);
+}
+
+/* 2.8.7: of the flags in a table WRITE alone has a meaning, and IDs have none. */
+TEST_F(packed_table, next_avail_used_and_id_in_it_are_ignored)
+{
+	u64 gpa = gmem_alloc(&self->p.mem, 16 * 4, 16);
+	struct vring_packed_desc *t = gmem_ptr(&self->p.mem, gpa, 16 * 4);
+	u32 i, junk;
+
+	for (junk = 0; junk < 8; junk++) {
+		u16 flags = (junk & 1 ? VRING_DESC_F_NEXT : 0) |
+			    (junk & 2 ? PACKED_F_AVAIL : 0) |
+			    (junk & 4 ? PACKED_F_USED : 0);
+
+		for (i = 0; i < 4; i++)
+			drv_set_packed_desc(&t[i], GMEM_HIGH + i, 10 + i, flags |
+					    (i == 3 ? VRING_DESC_F_WRITE : 0),
+					    0xfffe - i);
+		offer_packed_table(&self->p, gpa, 16 * 4, 0);
+		ASSERT_EQ(1, pair_pop(&self->p)) TH_LOG("flags 0x%x", flags);
+		ASSERT_EQ(77, self->p.c.token.id);
+		ASSERT_EQ(1, self->p.c.token.nr_desc);
+		ASSERT_EQ(3, self->p.c.nr_out);
+		ASSERT_EQ(1, self->p.c.nr_in);
+		for (i = 0; i < 4; i++) {
+			ASSERT_EQ(10 + i, self->p.c.segs[i].len);
+		}
+		ASSERT_EQ(0, vring_push(&self->p.dev.vr, self->p.c.token, 0));
+		ASSERT_LE(0, pair_flush(&self->p));
+	}
+}
+
+TEST_F(packed_table, may_be_longer_than_the_queue)
+{
+	u64 gpa = gmem_alloc(&self->p.mem, 16 * MAX_SEGS, 16);
+	struct vring_packed_desc *t = gmem_ptr(&self->p.mem, gpa, 16 * MAX_SEGS);
+	u32 i;
+
+	ASSERT_LT(self->p.drv.num, MAX_SEGS);
+	for (i = 0; i < MAX_SEGS; i++)
+		drv_set_packed_desc(&t[i], GMEM_HIGH, 1, VRING_DESC_F_WRITE, i);
+	offer_packed_table(&self->p, gpa, 16 * MAX_SEGS, 0);
+	ASSERT_EQ(1, pair_pop(&self->p));
+	EXPECT_EQ(MAX_SEGS, self->p.c.nr_in);
+}
+
+TEST_F(packed_table, may_lie_across_a_region_border)
+{
+	u32 before, i;
+
+	for (before = 1; before < 16 * 4; before++) {
+		u64 gpa = GMEM_BORDER - before;
+		struct vring_packed_desc t[4];
+
+		for (i = 0; i < 4; i++)
+			drv_set_packed_desc(&t[i], GMEM_HIGH + i, 10 + i, 0, i);
+		memcpy(gmem_ptr(&self->p.mem, gpa, before), t, before);
+		memcpy(gmem_ptr(&self->p.mem, GMEM_BORDER, sizeof(t) - before),
+		       (u8 *)t + before, sizeof(t) - before);
+		offer_packed_table(&self->p, gpa, sizeof(t), 0);
+
+		ASSERT_EQ(1, pair_pop(&self->p));
+		ASSERT_EQ(4, self->p.c.nr_out);
+		for (i = 0; i < 4; i++) {
+			ASSERT_EQ(GMEM_HIGH + i, self->p.c.segs[i].gpa);
+			ASSERT_EQ(10 + i, self->p.c.segs[i].len);
+		}
+		ASSERT_EQ(0, vring_push(&self->p.dev.vr, self->p.c.token, 0));
+		ASSERT_LE(0, pair_flush(&self->p));
 	}
 }
 

@@ -38,7 +38,7 @@ void rig_configure(struct rig *r)
 	vdev_set_mem(r->fd, &r->mem);
 	for (i = 0; i < r->nvqs; i++) {
 		vdev_set_ring(r->fd, i, &r->q[i].drv);
-		vdev_set_base(r->fd, i, r->q[i].drv.avail_idx);
+		vdev_set_base(r->fd, i, drv_base(&r->q[i].drv));
 	}
 }
 

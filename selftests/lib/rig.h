@@ -30,11 +30,11 @@ struct rig {
 /**
  * struct rig_conf - what rig_open() makes
  * @class: "null", "rng"
- * @features: F_INDIRECT, F_EVENT_IDX; F_VERSION_1 is added
+ * @features: F_INDIRECT, F_EVENT_IDX, F_PACKED, F_IN_ORDER; F_VERSION_1 is added
  * @layout: of the drivers' chains
  * @num: size of each queue; 0: 64
  * @max_segs: longest chain; 0: 8
- * @start_at: index at which driver and device begin
+ * @start_at: requests after which driver and device begin, see drv_start_at()
  */
 struct rig_conf {
 	const char *class;
@@ -42,7 +42,7 @@ struct rig_conf {
 	enum drv_layout layout;
 	u32 num;
 	u32 max_segs;
-	u16 start_at;
+	u32 start_at;
 };
 
 void rig_open(struct rig *r, const struct rig_conf *conf);

@@ -46,7 +46,7 @@ void udev_init(struct udev *u, struct drv *d, u64 features)
 		.serve = udev_serve_null,
 	};
 	CHECK(!vring_init(&u->vr, &cfg), "vring_init");
-	CHECK(!vring_load(&u->vr, d->avail_idx), "vring_load");
+	CHECK(!vring_load(&u->vr, drv_base(d)), "vring_load");
 }
 
 u32 udev_serve_null(struct udev *u, const struct vring_chain *c)
