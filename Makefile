@@ -8,7 +8,7 @@
 # KERNELDIR	headers of the kernel to build the module for (default: the running one's)
 # O		where everything else is built
 # DESTDIR, PREFIX	as usual, for install
-# KERNEL	the lab's kernel, 6.12 or 6.1 (default: 6.12; for check, both)
+# KERNEL	the lab's kernel, 6.12 or 6.1 (default: 6.12; for check, both, and debug)
 # T		what `make check` runs: a group, PROGRAM or PROGRAM.TEST (see selftests/run)
 # FUZZ_SECONDS	how long `make fuzz` takes (default: 600)
 # B		benchmark for `make bench`: path, guest or ring
@@ -25,8 +25,11 @@ all: modules vmm
 help:
 	@echo 'On a machine without modules or KVM, everything below runs in a throw-away VM:'
 	@echo '  make run              boot guests on both datapaths; with a terminal, into a guest shell'
-	@echo '  make check            all tests, on both kernels; T=PROGRAM or T=PROGRAM.TEST: that one'
-	@echo '                        (T=native|lab|module|boot: a group; build/check has the logs)'
+	@echo '  make check            all tests, on both kernels, and the module on a kernel with KASAN, lockdep, ...;'
+	@echo '                        T=PROGRAM or T=PROGRAM.TEST: that one; T=lint|native|lab|module|boot: a group;'
+	@echo '                        build/check has the logs'
+	@echo '  make check-debug      the module on that kernel, and its fuzzers for an hour'
+	@echo '  make coverage-module  which lines of the module its tests run'
 	@echo '  make bench            benchmarks: a table and JSON in build/bench (B=path|guest|ring)'
 	@echo '  KERNEL=6.12|6.1       with any of these: the Debian kernel that loads the module'
 	@echo '  make debug-kernel     build the kernel of lab/run --debug (10 minutes, once)'
@@ -57,6 +60,14 @@ run:
 .PHONY: check
 check:
 	selftests/check
+
+.PHONY: check-debug
+check-debug:
+	DEBUG=1 selftests/check
+
+.PHONY: coverage-module
+coverage-module:
+	selftests/coverage-module
 
 .PHONY: bench
 bench:

@@ -218,10 +218,14 @@ void vk_queue_run_locked(struct vk_queue *q, struct vk_worker *worker, u64 since
 		more = vk_log_ring(q) ?: more;
 	if (q->stats.requests != before)
 		vk_queue_account(q, since);
-	if (more < 0)
+	if (more < 0) {
 		vk_queue_break(q, more);
-	else if (more)
+		/* This pass may have ended before it took what it was woken for. */
+		if (q->in_flight)
+			vk_worker_wake(q);
+	} else if (more) {
 		vk_worker_wake(q);
+	}
 	if (q->state == VK_DRAINING && !q->in_flight)
 		vk_queue_settle(q);
 }

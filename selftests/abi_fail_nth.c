@@ -14,8 +14,10 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 
+#include "lib/fault.h"
 #include "lib/rig.h"
 
 /* More allocations than any one call makes: else the sweep found no end. */
@@ -25,7 +27,13 @@ struct state {
 	struct rig r;
 	const char *class;
 	struct vhost_memory *table;
+	u8 *log;		/* a dirty log for all of @table */
+	u32 worker;		/* the last made */
 };
+
+/* A bit for each page, to the end of the standard memory. */
+#define LOG_BYTES	((GMEM_FAR + GMEM_FAR_SIZE) / GMEM_PAGE / 8)
+#define F_LOG_ALL	(1ULL << VHOST_F_LOG_ALL)
 
 static int do_open(struct state *s)
 {
@@ -45,6 +53,122 @@ static int do_set_owner(struct state *s)
 static int do_set_features(struct state *s)
 {
 	return __vdev_set_features(s->r.fd, s->r.features);
+}
+
+static int do_get_features(struct state *s)
+{
+	u64 features;
+
+	return __vdev_get_features(s->r.fd, &features);
+}
+
+static int do_get_backend_features(struct state *s)
+{
+	u64 features;
+
+	return __vdev_ioctl(s->r.fd, VHOST_GET_BACKEND_FEATURES, &features);
+}
+
+static int do_set_backend_features(struct state *s)
+{
+	u64 features = 0;
+
+	return __vdev_ioctl(s->r.fd, VHOST_SET_BACKEND_FEATURES, &features);
+}
+
+static int do_set_log_base(struct state *s)
+{
+	u64 base = (unsigned long)s->log;
+
+	return __vdev_ioctl(s->r.fd, VHOST_SET_LOG_BASE, &base);
+}
+
+static int do_set_log_fd(struct state *s)
+{
+	int fd = s->r.q[0].err;
+
+	return __vdev_ioctl(s->r.fd, VHOST_SET_LOG_FD, &fd);
+}
+
+static int do_log_all(struct state *s)
+{
+	return __vdev_set_features(s->r.fd, s->r.features | F_LOG_ALL);
+}
+
+static int do_new_worker(struct state *s)
+{
+	struct vhost_worker_state w = { 0 };
+	int err = __vdev_ioctl(s->r.fd, VHOST_NEW_WORKER, &w);
+
+	if (!err)
+		s->worker = w.worker_id;
+	return err;
+}
+
+static int do_free_worker(struct state *s)
+{
+	struct vhost_worker_state w = { s->worker };
+
+	return __vdev_ioctl(s->r.fd, VHOST_FREE_WORKER, &w);
+}
+
+static int attach_worker(struct state *s, u32 worker)
+{
+	struct vhost_vring_worker w = { 0, worker };
+
+	return __vdev_ioctl(s->r.fd, VHOST_ATTACH_VRING_WORKER, &w);
+}
+
+static int do_attach_worker(struct state *s)
+{
+	return attach_worker(s, s->worker);
+}
+
+static int do_attach_first_worker(struct state *s)
+{
+	return attach_worker(s, 0);
+}
+
+static int do_get_worker(struct state *s)
+{
+	struct vhost_vring_worker w = { 0, 0 };
+
+	return __vdev_ioctl(s->r.fd, VHOST_GET_VRING_WORKER, &w);
+}
+
+static int do_set_busyloop(struct state *s)
+{
+	struct vhost_vring_state v = { 0, 20 };
+
+	return __vdev_ioctl(s->r.fd, VHOST_SET_VRING_BUSYLOOP_TIMEOUT, &v);
+}
+
+static int do_get_busyloop(struct state *s)
+{
+	struct vhost_vring_state v = { 0, 0 };
+
+	return __vdev_ioctl(s->r.fd, VHOST_GET_VRING_BUSYLOOP_TIMEOUT, &v);
+}
+
+/* ENOTTY on every class but null. */
+static int do_set_latency(struct state *s)
+{
+	struct vkick_null_latency l = { .size = sizeof(l), .latency_ns = 1000 };
+	int err = __vdev_ioctl(s->r.fd, VKICK_NULL_SET_LATENCY, &l);
+
+	return err == -ENOTTY && strcmp(s->class, "null") ? 0 : err;
+}
+
+static int do_set_base(struct state *s)
+{
+	return __vdev_set_base(s->r.fd, 0, 0);
+}
+
+static int do_get_base(struct state *s)
+{
+	u32 base;
+
+	return __vdev_get_base(s->r.fd, 0, &base);
 }
 
 static int do_set_mem(struct state *s)
@@ -108,6 +232,8 @@ static int do_reset_owner(struct state *s)
 	return __vdev_reset_owner(s->r.fd);
 }
 
+#define START	"SET_RUNNING 1"
+
 /* In the order of a device's life; some once more while it runs. */
 static const struct step {
 	const char *name;
@@ -115,15 +241,35 @@ static const struct step {
 } steps[] = {
 	{ "open", do_open },
 	{ "GET_INFO", do_get_info },
+	{ "GET_FEATURES", do_get_features },
+	{ "GET_BACKEND_FEATURES", do_get_backend_features },
 	{ "SET_OWNER", do_set_owner },
+	{ "SET_BACKEND_FEATURES", do_set_backend_features },
 	{ "SET_FEATURES", do_set_features },
 	{ "SET_MEM_TABLE", do_set_mem },
+	{ "SET_LOG_BASE", do_set_log_base },
+	{ "SET_LOG_FD", do_set_log_fd },
+	{ "NULL_SET_LATENCY", do_set_latency },
 	{ "SET_VRING_NUM", do_set_num },
 	{ "SET_VRING_ADDR", do_set_addr },
+	{ "SET_VRING_BASE", do_set_base },
+	{ "GET_VRING_BASE", do_get_base },
+	{ "SET_VRING_BUSYLOOP_TIMEOUT", do_set_busyloop },
+	{ "GET_VRING_BUSYLOOP_TIMEOUT", do_get_busyloop },
 	{ "SET_VRING_KICK", do_set_kick },
 	{ "SET_VRING_CALL", do_set_call },
 	{ "SET_VRING_ERR", do_set_err },
-	{ "SET_RUNNING 1", do_start },
+	{ START, do_start },
+	{ "NEW_WORKER", do_new_worker },
+	{ "ATTACH_VRING_WORKER, running", do_attach_worker },
+	{ "GET_VRING_WORKER", do_get_worker },
+	{ "ATTACH_VRING_WORKER, back", do_attach_first_worker },
+	{ "FREE_WORKER", do_free_worker },
+	{ "SET_FEATURES, to log", do_log_all },
+	{ "SET_LOG_BASE, logging", do_set_log_base },
+	{ "SET_MEM_TABLE, logging", do_set_mem },
+	{ "SET_VRING_ADDR, logging", do_set_addr },
+	{ "SET_FEATURES, not to log", do_set_features },
 	{ "SET_MEM_TABLE, running", do_set_mem },
 	{ "SET_VRING_ADDR, running", do_set_addr },
 	{ "SET_VRING_KICK, running", do_set_kick },
@@ -135,55 +281,19 @@ static const struct step {
 };
 
 #define NR_STEPS	(sizeof(steps) / sizeof(steps[0]))
-#define START		10	/* index of the step from which on requests are served */
 #define RESET		(NR_STEPS - 1)
 
-static bool write_file(const char *path, const char *what)
+/* Index of the step from which on requests are served. */
+static size_t start_step(void)
 {
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool ok;
+	size_t i = 0;
 
-	if (fd < 0)
-		return false;
-	ok = write(fd, what, strlen(what)) == (ssize_t)strlen(what);
-	close(fd);
-	return ok;
-}
-
-/* Lets any allocation fail, also one that could wait; and quietly. */
-static bool allow_faults(void)
-{
-	return write_file("/sys/kernel/debug/failslab/ignore-gfp-wait", "N") &&
-	       write_file("/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N") &&
-	       write_file("/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem", "N") &&
-	       write_file("/sys/kernel/debug/failslab/verbose", "0") &&
-	       write_file("/sys/kernel/debug/fail_page_alloc/verbose", "0");
+	while (strcmp(steps[i].name, START))
+		i++;
+	return i;
 }
 
 static int nth_fd;
-
-static void arm(unsigned int nth)
-{
-	char buf[16];
-	int n = snprintf(buf, sizeof(buf), "%u", nth);
-
-	/* What is left from before may hit the write itself; then nothing is left. */
-	if (pwrite(nth_fd, buf, n, 0) == n)
-		return;
-	CHECK(errno == EFAULT && pwrite(nth_fd, buf, n, 0) == n, "fail-nth");
-}
-
-/* Whether the fault has been injected; and there will be none any more. */
-static bool disarm(void)
-{
-	char buf[16] = "";
-	ssize_t n = pread(nth_fd, buf, sizeof(buf) - 1, 0);
-
-	/* The read itself was the nth: the call before it was not. */
-	CHECK(n > 0 || errno == EFAULT, "fail-nth");
-	arm(0);
-	return n > 0 && atoi(buf) == 0;
-}
 
 FIXTURE(fail_nth)
 {
@@ -201,50 +311,66 @@ FIXTURE_VARIANT_ADD(fail_nth, rng) { "rng" };
 FIXTURE_SETUP(fail_nth)
 {
 	struct rig_conf conf = { .class = variant->class, .num = 16 };
-	char path[64];
 
-	snprintf(path, sizeof(path), "/proc/self/task/%d/fail-nth",
-		 (int)syscall(SYS_gettid));
-	nth_fd = open(path, O_RDWR | O_CLOEXEC);
-	if (nth_fd < 0 || !allow_faults())
+	nth_fd = fault_open(syscall(SYS_gettid));
+	if (nth_fd < 0)
 		SKIP(return, "needs a kernel with fault injection");
 	rig_lay_out(&self->s.r, &conf);
 	self->s.class = variant->class;
 	self->s.table = gmem_table(&self->s.r.mem);
+	self->s.log = mmap(NULL, LOG_BYTES, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	ASSERT_NE(MAP_FAILED, self->s.log);
 }
 
 FIXTURE_TEARDOWN(fail_nth)
 {
 	free(self->s.table);
+	munmap(self->s.log, LOG_BYTES);
 	rig_close(&self->s.r);
+}
+
+/* A thread that has ended is to be seen for some time still. */
+static bool threads_at_most(int n)
+{
+	struct deadline end = deadline_in(DEADLINE_MS);
+
+	while (proc_count("/proc/self/task") > n)
+		if (deadline_passed(&end))
+			return false;
+	return true;
 }
 
 /* A life with the @nth allocation of step @which failing. False: there is none. */
 static bool live(struct state *s, size_t which, unsigned int nth)
 {
 	bool injected = false;
-	size_t i;
-	int err;
+	size_t i, start = start_step();
+	int err, threads;
 
 	drv_start_at(&s->r.q[0].drv, 0);
 	for (i = 0; i < NR_STEPS; i++) {
 		if (i == which) {
-			arm(nth);
+			threads = proc_count("/proc/self/task");
+			fault_arm(nth_fd, nth);
 			err = steps[i].call(s);
-			injected = disarm();
+			injected = fault_disarm(nth_fd);
 			CHECK(!err || injected, "%s: %d, without a fault",
 			      steps[i].name, err);
 			/* EFAULT: copies from and to the caller fail in their turn, too. */
 			CHECK(!err || err == -ENOMEM || err == -EAGAIN ||
 			      err == -EFAULT,
 			      "%s: %d at allocation %u", steps[i].name, err, nth);
+			/* A worker whose number nobody was told is one too many. */
+			CHECK(!err || threads_at_most(threads), "%s: %d at %u leaves a thread",
+			      steps[i].name, err, nth);
 		}
 		if (i != which || err) {
 			err = steps[i].call(s);
 			CHECK(!err, "%s: %d, with nothing failing (before: %s, %u)",
 			      steps[i].name, err, steps[which].name, nth);
 		}
-		if (i >= START && i < RESET && vdev_get_stats(s->r.fd, 0).running)
+		if (i >= start && i < RESET && vdev_get_stats(s->r.fd, 0).running)
 			rig_ping(&s->r.q[0]);
 	}
 	close(s->r.fd);
@@ -254,7 +380,7 @@ static bool live(struct state *s, size_t which, unsigned int nth)
 	return injected;
 }
 
-TEST_F_TIMEOUT(fail_nth, every_allocation_of_every_call, 280)
+TEST_F_TIMEOUT(fail_nth, every_allocation_of_every_call, 600)
 {
 	int threads = proc_threads_named("vkick-"), fds = proc_count("/proc/self/fd");
 	unsigned int nth, faults = 0;
@@ -282,13 +408,13 @@ TEST_F(fail_nth, kick_needs_no_memory)
 	unsigned int first = access("/sys/kernel/debug/fail_usercopy", F_OK) ? 1 : 2;
 	size_t i;
 
-	for (i = 0; i <= START; i++) {
+	for (i = 0; i <= start_step(); i++) {
 		ASSERT_EQ(0, steps[i].call(s));
 	}
 	for (i = 0; i < 20; i++) {
-		arm(first);
+		fault_arm(nth_fd, first);
 		rig_submit(&s->r.q[0], &seg, 1);
-		EXPECT_FALSE(disarm());
+		EXPECT_FALSE(fault_disarm(nth_fd));
 		rig_complete(&s->r.q[0], NULL);
 	}
 }

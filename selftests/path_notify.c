@@ -138,6 +138,7 @@ TEST_F(notify, detached_kick_is_heard_no_more)
 
 	rig_start(&self->r);
 	rig_ping(self->q);
+	worker_went_round(&self->r);	/* the ping's pass is over, and looks no more */
 	vdev_set_kick(self->r.fd, 0, -1);
 	kicks = vdev_get_stats(self->r.fd, 0).kicks;
 	offer(self->q);
@@ -155,6 +156,7 @@ TEST_F(notify, swapped_kick_is_heard_at_the_new_fd_alone)
 	self->q->kick = ev_new();
 	vdev_set_kick(self->r.fd, 0, self->q->kick);
 	rig_ping(self->q);
+	worker_went_round(&self->r);	/* the ping's pass is over, and looks no more */
 
 	offer(self->q);
 	ev_signal(old);

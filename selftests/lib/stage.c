@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The stage of fuzz_ioctl: devices in the midst of their work, for calls to disturb.
+ *
+ * in:  a state of prng(), for features and sizes
+ * out: see calls.h
+ */
+#include "calls.h"
+#include "fuzz.h"
+#include "vdev.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* No call closes from here on; what is kept open from before lies below STAGE_FD. */
+#define PRIVATE_FD	200
+
+static void place(int fd, int at)
+{
+	CHECK(fd >= 0 && dup2(fd, at) == at, "fd %d to %d", fd, at);
+	close(fd);
+}
+
+static u64 offered(const char *class)
+{
+	int fd = vdev_open(class);
+	u64 features = vdev_get_features(fd);
+
+	close(fd);
+	return features;
+}
+
+void stage_init(struct stage *s)
+{
+	u32 i;
+
+	*s = (struct stage) {
+		.memfd = memfd_create("stage", MFD_CLOEXEC),
+		.offered = { offered("null"), offered("rng") },
+	};
+	CHECK(s->memfd >= 0 && !ftruncate(s->memfd, STAGE_SIZE), "memfd");
+	s->view = mmap(NULL, STAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, s->memfd, 0);
+	CHECK(s->view != MAP_FAILED, "mmap");
+	for (i = 0; i < STAGE_LIVE; i++) {
+		struct live *l = &s->live[i];
+
+		pthread_mutex_init(&l->lock, NULL);
+		l->dev = i / 2;		/* null has two queues */
+		l->queue = i % 2;
+	}
+}
+
+static void set_ring(struct stage *s, struct live *l, u64 features, u64 *state)
+{
+	u64 at = (l - s->live) * STAGE_RING;
+	int fd = STAGE_FD + l->dev;
+	u8 *p = (u8 *)STAGE_MEM + at;
+	u32 base;
+
+	l->ring = (struct fring) {
+		.packed = features & F_PACKED,
+		.num = 1U << fuzz_below(state, 7),
+		.desc = (void *)(s->view + at),
+		.avail = (void *)(s->view + at + STAGE_AVAIL),
+		.used = (void *)(s->view + at + STAGE_USED),
+	};
+	l->state = prng(state) | 1;
+	l->out = false;
+	base = fring_random_base(&l->ring, state);
+	fring_init(&l->ring, base);
+	vdev_set_num(fd, l->queue, l->ring.num);
+	CHECK(!__vdev_set_addr(fd, l->queue, p, p + STAGE_AVAIL, p + STAGE_USED), "SET_VRING_ADDR");
+	vdev_set_base(fd, l->queue, base);
+	vdev_set_kick(fd, l->queue, l->kick);
+	vdev_set_call(fd, l->queue, STAGE_FD + STAGE_DEVICES + 2 * (l - s->live));
+	vdev_set_err(fd, l->queue, STAGE_FD + STAGE_DEVICES + 2 * (l - s->live) + 1);
+}
+
+static void set_device(struct stage *s, u32 i, const char *class, u64 features, bool owned)
+{
+	struct {
+		struct vhost_memory head;
+		struct vhost_memory_region r[1];
+	} t = {
+		{ 1, 0 }, { { 0, STAGE_RAM_SIZE, STAGE_MEM + STAGE_RAM, 0 } },
+	};
+
+	place(vdev_open(class), STAGE_FD + i);
+	if (!owned)
+		return;
+	vdev_set_owner(STAGE_FD + i);
+	vdev_set_features(STAGE_FD + i, features);
+	CHECK(!__vdev_set_mem(STAGE_FD + i, &t.head), "SET_MEM_TABLE");
+}
+
+void stage_set(struct stage *s, u64 state)
+{
+	u64 features;
+	u32 i;
+
+	CHECK(mmap((void *)STAGE_MEM, STAGE_SIZE, PROT_READ | PROT_WRITE,
+		   MAP_SHARED | MAP_FIXED, s->memfd, 0) == (void *)STAGE_MEM, "mmap");
+	for (i = 0; i < STAGE_EVENTS; i++)
+		place(eventfd(0, EFD_NONBLOCK), STAGE_FD + STAGE_DEVICES + i);
+	for (i = 0; i < STAGE_LIVE; i++) {
+		int fd = eventfd(0, EFD_NONBLOCK);
+
+		s->live[i].kick = PRIVATE_FD + i;
+		place(fd, PRIVATE_FD + i);
+	}
+	features = F_VERSION_1 | (prng(&state) & (F_INDIRECT | F_EVENT_IDX | F_IN_ORDER | F_PACKED));
+	features &= s->offered[0] & s->offered[1];
+	set_device(s, 0, "null", features, true);
+	set_device(s, 1, "rng", features, true);
+	set_device(s, 2, "null", 0, false);
+	set_device(s, 3, "null", F_VERSION_1, true);
+	for (i = 0; i < STAGE_LIVE; i++)
+		set_ring(s, &s->live[i], features, &state);
+	vdev_start(STAGE_FD, VKICK_ALL_QUEUES);
+	vdev_start(STAGE_FD + 1, VKICK_ALL_QUEUES);
+	atomic_store(&s->quit, false);
+}
+
+void stage_strike(struct stage *s)
+{
+	u32 i;
+
+	for (i = 0; i < STAGE_DEVICES + STAGE_EVENTS; i++)
+		close(STAGE_FD + i);
+	for (i = 0; i < STAGE_LIVE; i++)
+		close(s->live[i].kick);
+}
+
+/* A few chains, all that is free at most. */
+static void submit(struct live *l)
+{
+	u32 chains = 1 + fuzz_below(&l->state, 3), nr, i;
+	struct drv_seg segs[4];
+
+	fring_recycle(&l->ring);
+	while (chains--) {
+		nr = 1 + fuzz_below(&l->state, 4);
+		for (i = 0; i < nr; i++)
+			segs[i] = (struct drv_seg) {
+				.gpa = fuzz_below(&l->state, STAGE_RAM_SIZE - 2048),
+				.len = 1 + fuzz_below(&l->state, 2048),
+				.write = i >= nr / 2,
+			};
+		if (!fring_add(&l->ring, segs, nr, NULL, 0))
+			break;
+	}
+	l->out = l->ring.pending;
+	fring_publish(&l->ring);
+}
+
+void stage_drive(struct stage *s, struct live *l)
+{
+	u64 one = 1;
+	bool kick;
+
+	while (!atomic_load(&s->quit)) {
+		pthread_mutex_lock(&l->lock);
+		kick = !l->out || fring_all_used(&l->ring);
+		if (kick) {
+			l->done += l->out;
+			submit(l);
+		}
+		pthread_mutex_unlock(&l->lock);
+		/* EAGAIN: it was kicked 2^64 - 2 times, by a call of the others. */
+		if (kick)
+			CHECK(write(l->kick, &one, 8) == 8 || errno == EAGAIN, "kick");
+		else
+			usleep(50);
+	}
+}
