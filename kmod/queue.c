@@ -115,7 +115,18 @@ static int vk_queue_drain(struct vk_queue *q, struct vk_budget *budget)
 	return 1;
 }
 
-/* Publishes what was pushed since @before, and calls if the driver wants it. */
+/* Elements pushed since @before were published: call if the driver wants it. */
+static void vk_queue_call(struct vk_queue *q, u64 before, bool wanted)
+{
+	if (q->stats.requests == before)
+		return;
+	if (wanted)
+		vk_call_signal(q);
+	else
+		q->stats.calls_suppressed++;
+}
+
+/* Publishes what was pushed since @before. */
 static int vk_queue_flush(struct vk_queue *q, u64 before)
 {
 	int call;
@@ -125,11 +136,43 @@ static int vk_queue_flush(struct vk_queue *q, u64 before)
 	call = vring_flush(&q->vring);
 	if (call < 0)
 		return call;
-	if (call)
-		vk_call_signal(q);
-	else
-		q->stats.calls_suppressed++;
+	vk_queue_call(q, before, call);
 	return 0;
+}
+
+/*
+ * The same for a queue that ran empty, with notifications enabled: see "No kick is
+ * lost" in worker.c. Return: 1 if something came in meanwhile, 0, -errno.
+ */
+static int vk_queue_finish(struct vk_queue *q, u64 before)
+{
+	int ret = vring_finish(&q->vring);
+
+	if (ret < 0)
+		return ret;
+	vk_queue_call(q, before, ret & VRING_CALL);
+	if (!(ret & VRING_MORE))
+		return 0;
+	q->stats.rechecks++;
+	return 1;
+}
+
+/* Completions, then new requests. Return: as vk_queue_drain() */
+static int vk_queue_work(struct vk_queue *q, struct vk_budget *budget, u64 since)
+{
+	u64 before = q->stats.requests;
+	u32 served = budget->requests;
+	int ret;
+
+	/* First of all: what is on q->done is not announced a second time. */
+	ret = vk_req_reap(q);
+	if (!ret)
+		ret = vring_disable_notify(&q->vring);
+	if (!ret)
+		ret = vk_queue_drain(q, budget);
+	if (q->stats.requests != before || budget->requests != served)
+		vk_poll_work_came(q, since);
+	return ret;
 }
 
 /* Return: 0 to wait for a kick or a completion, 1 to be run again, -errno to break. */
@@ -137,47 +180,29 @@ static int vk_queue_pass(struct vk_queue *q, struct vk_worker *worker, u64 since
 {
 	struct vk_budget budget = { .worker = worker };
 	int err, more;
+	u64 before;
+	bool full;
 
 	/* One budget for all rounds: a ring that refills itself ends no round for good. */
-	for (;;) {
-		u64 before = q->stats.requests;
-		u32 served = budget.requests;
-
-		/* First of all: what is on q->done is not announced a second time. */
-		more = vk_req_reap(q);
-		if (!more)
-			more = vring_disable_notify(&q->vring);
-		if (!more)
-			more = vk_queue_drain(q, &budget);
-		if (q->stats.requests != before || budget.requests != served)
-			vk_poll_work_came(q, since);
-		/* What came before an error is complete, and the driver's to have. */
-		err = vk_queue_flush(q, before);
-		if (more < 0)
-			return more;
-		if (err)
-			return err;
-		if (more) {
-			q->stats.budget_exhausted++;
-			return 1;
+	do {
+		before = q->stats.requests;
+		more = vk_queue_work(q, &budget, since);
+		/* All requests are in flight: the next completion leads here again. */
+		full = !more && !vk_req_get(q);
+		if (more || vk_poll_begin(q, worker) || full) {
+			/* What came before an error is the driver's to have. */
+			err = vk_queue_flush(q, before);
+			if (more > 0)
+				q->stats.budget_exhausted++;
+			return more < 0 ? more : err ?: more;
 		}
-		/* Nothing to pop into: the next completion leads here again. */
-		if (!vk_req_get(q)) {
-			vk_poll_begin(q, worker);
-			return 0;
-		}
-		if (vk_poll_begin(q, worker))
-			return 0;
-		/* See "No kick is lost" in worker.c. */
-		more = vring_enable_notify(&q->vring);
-		if (more <= 0)
-			return more;
-		q->stats.rechecks++;
-	}
+		more = vk_queue_finish(q, before);
+	} while (more > 0);
+	return more;
 }
 
 /* What the class completes of a queue that takes no more is the driver's to have. */
-static int vk_queue_finish(struct vk_queue *q)
+static int vk_queue_wind_up(struct vk_queue *q)
 {
 	u64 before = q->stats.requests;
 	int err = vk_req_reap(q);
@@ -213,19 +238,15 @@ void vk_queue_run_locked(struct vk_queue *q, struct vk_worker *worker, u64 since
 	if (q->state == VK_RUNNING)
 		more = vk_queue_pass(q, worker, since);
 	else
-		more = vk_queue_finish(q);
+		more = vk_queue_wind_up(q);
 	if (q->log)
 		more = vk_log_ring(q) ?: more;
 	if (q->stats.requests != before)
 		vk_queue_account(q, since);
-	if (more < 0) {
+	if (more < 0)
 		vk_queue_break(q, more);
-		/* This pass may have ended before it took what it was woken for. */
-		if (q->in_flight)
-			vk_worker_wake(q);
-	} else if (more) {
+	else if (more)
 		vk_worker_wake(q);
-	}
 	if (q->state == VK_DRAINING && !q->in_flight)
 		vk_queue_settle(q);
 }

@@ -151,7 +151,7 @@ bool vk_worker_gone(struct vk_queue *q)
 struct vk_worker *vk_worker_create(struct vk_dev *dev)
 {
 	struct vk_worker *worker;
-	char name[TASK_COMM_LEN];
+	char name[40];		/* the task takes as much as it has room for */
 	int err;
 
 	worker = kzalloc(sizeof(*worker), GFP_KERNEL_ACCOUNT);
@@ -166,7 +166,6 @@ struct vk_worker *vk_worker_create(struct vk_dev *dev)
 		goto free_worker;
 	}
 
-	/* What does not fit a task's name is cut off; the device's number comes first. */
 	if (worker->id)
 		snprintf(name, sizeof(name), "vkick-%s-%d.%u", dev->class->name,
 			 dev->id, worker->id);

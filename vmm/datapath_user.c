@@ -44,37 +44,30 @@ static void add(_Atomic u64 *counter, u64 n)
 
 /* ---- In the I/O thread --------------------------------------------------------- */
 
-/* Publishes what is done, and calls if the driver wants to be. */
-static int flush(struct user_queue *q, const struct datapath_queue *r)
+/* Something was published: interrupts the guest if its driver wants that. */
+static void call(struct user_queue *q, const struct datapath_queue *r, bool wanted)
 {
-	int call = vring_flush(&q->ring);
-
-	if (call < 0)
-		return call;
-	if (!call || r->call_fd < 0) {
+	if (!wanted || r->call_fd < 0) {
 		add(&q->calls_suppressed, 1);
-		return 0;
+		return;
 	}
 	vm_signal_eventfd(r->call_fd);
 	add(&q->calls, 1);
-	return 0;
 }
 
-/* Return: requests done, up to the budget, or -errno. */
-static int drain(struct virtio_dev *dev, struct user_queue *q, int budget)
+/* Return: 0 if the ring is empty, 1 if @budget is used up, or -errno. */
+static int drain(struct virtio_dev *dev, struct user_queue *q, int *budget)
 {
 	struct vring_seg segs[USER_MAX_QUEUE_SIZE];
 	struct vring_chain c = { .max_segs = ARRAY_SIZE(segs), .segs = segs };
-	int done = 0, err;
+	int err;
 
-	while (done < budget) {
+	for (; *budget; --*budget) {
 		int64_t written;
 
 		err = vring_pop(&q->ring, &c);
-		if (err < 0)
+		if (err <= 0)
 			return err;
-		if (!err)
-			break;
 		written = dev->class->serve(dev, &c);
 		if (written < 0) {
 			vring_unpop(&q->ring, c.token);	/* so that ->state names it */
@@ -84,35 +77,30 @@ static int drain(struct virtio_dev *dev, struct user_queue *q, int budget)
 		if (err)
 			return err;
 		add(&q->requests, 1);
-		done++;
 	}
-	return done;
+	return 1;
 }
 
 /* Return: 1 if there is more to do, 0, or -errno. */
 static int serve(struct virtio_dev *dev, struct user_queue *q,
 		 const struct datapath_queue *r)
 {
-	int left = USER_BUDGET, err;
+	int budget = USER_BUDGET, ret;
 
 	do {
-		int done;
+		int before = budget, more;
 
-		err = vring_disable_notify(&q->ring);
-		if (err)
-			return err;
-		done = drain(dev, q, left);
-		if (done < 0)
-			return done;
-		err = done ? flush(q, r) : 0;
-		if (err)
-			return err;
-		left -= done;
-		if (!left)
-			return 1;
-		err = vring_enable_notify(&q->ring);
-	} while (err > 0);
-	return err;
+		more = vring_disable_notify(&q->ring);
+		if (!more)
+			more = drain(dev, q, &budget);
+		/* What came before an error is complete, and the driver's to have. */
+		ret = more ? vring_flush(&q->ring) : vring_finish(&q->ring);
+		if (ret >= 0 && budget != before)
+			call(q, r, ret & VRING_CALL);
+		if (more || ret < 0)
+			return more < 0 ? more : ret < 0 ? ret : more;
+	} while (ret & VRING_MORE);
+	return 0;
 }
 
 static bool user_ready(void *ctx, unsigned int i, bool kicked)
