@@ -194,7 +194,6 @@ TEST_F(thread, worker_0_inherits_the_cpus_of_who_calls_set_owner)
 		rig_configure(r);
 		vdev_set_kick(r->fd, 0, r->q[0].kick);
 		vdev_set_call(r->fd, 0, r->q[0].call);
-		vdev_set_base(r->fd, 0, drv_used_idx(&r->q[0].drv));
 		/* Whatever becomes of the caller's afterwards. */
 		ASSERT_EQ(0, sched_setaffinity(0, sizeof(all), &all));
 		vdev_start(r->fd, 0);
