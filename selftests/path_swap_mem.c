@@ -17,7 +17,8 @@
 #include "lib/hammer.h"
 #include "lib/rig.h"
 
-#define SWAPS	10000
+#define SWAPS		10000
+#define WHOLE_SWAPS	2000	/* maps and unmaps 10 MiB each time */
 
 FIXTURE(swap)
 {
@@ -95,12 +96,12 @@ TEST_F_TIMEOUT(swap, whole_memory_at_new_addresses, 120)
 	rig_start(r);
 	hammer_start(&h[0], &r->q[0], 16, 512);
 	hammer_start(&h[1], &r->q[1], 1, 512);
-	for (i = 0; i < SWAPS; i++) {
+	for (i = 0; i < WHOLE_SWAPS; i++) {
 		new = map_anew(&r->mem);
 		ASSERT_EQ(0, __vdev_set_mem(r->fd, new));
 		unmap(old);
 		old = new;
-		if (i % 500 == 0) {
+		if (i % 100 == 0) {
 			hammer_wait(&h[0], 50);
 			hammer_wait(&h[1], 5);
 		}
