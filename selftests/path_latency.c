@@ -26,8 +26,8 @@ FIXTURE_VARIANT(latency)
 };
 
 FIXTURE_VARIANT_ADD(latency, split) { 0 };
-FIXTURE_VARIANT_ADD(latency, split_event_idx) { F_EVENT_IDX };
-FIXTURE_VARIANT_ADD(latency, split_in_order) { F_IN_ORDER };
+FIXTURE_VARIANT_ADD(latency, split_event_idx_in_order) {
+	F_EVENT_IDX | F_IN_ORDER };
 FIXTURE_VARIANT_ADD(latency, packed) { F_PACKED };
 FIXTURE_VARIANT_ADD(latency, packed_event_idx_in_order) {
 	F_PACKED | F_EVENT_IDX | F_IN_ORDER };
@@ -90,7 +90,7 @@ static void wait_in_flight(FIXTURE_DATA(latency) *self, u64 n)
 
 TEST_F(latency, request_takes_as_long_as_was_asked)
 {
-	static const u64 ns[] = { 1, 1000, 300000, 1 * MS, 20 * MS, 150 * MS };
+	static const u64 ns[] = { 1, 1000, 300000, 1 * MS, 20 * MS, 60 * MS };
 	size_t i;
 	int n;
 
@@ -112,7 +112,7 @@ TEST_F(latency, of_0_completes_at_once_again)
 	u64 start;
 	int i;
 
-	vdev_set_latency(self->r.fd, 500 * MS);
+	vdev_set_latency(self->r.fd, 200 * MS);
 	offer(self->q, 1, true);
 	take_back(self->q, 1);
 	vdev_set_latency(self->r.fd, 0);
@@ -121,7 +121,7 @@ TEST_F(latency, of_0_completes_at_once_again)
 		offer(self->q, 1, true);
 		take_back(self->q, 1);
 	}
-	EXPECT_GT(20 * 500 * MS, now_ns() - start);
+	EXPECT_GT(20 * 200 * MS, now_ns() - start);
 	EXPECT_EQ(0, in_flight(self));
 }
 
@@ -131,7 +131,7 @@ TEST_F(latency, of_many_at_once_is_that_of_one)
 	int i;
 
 	vdev_set_latency(self->r.fd, 400 * MS);
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < 2; i++) {
 		start = now_ns();
 		offer(self->q, DEPTH, i % 2);
 		wait_in_flight(self, DEPTH);
@@ -142,7 +142,7 @@ TEST_F(latency, of_many_at_once_is_that_of_one)
 		EXPECT_GT(4000 * MS, now_ns() - start);
 		EXPECT_EQ(0, in_flight(self));
 	}
-	EXPECT_EQ(3 * DEPTH, vdev_get_stats(self->r.fd, 0).requests);
+	EXPECT_EQ(2 * DEPTH, vdev_get_stats(self->r.fd, 0).requests);
 }
 
 /* 2.7.10, 2.8.14: the driver may add while others are in flight, and is heard. */
@@ -185,19 +185,30 @@ TEST_F(latency, applies_to_requests_from_the_call_on)
 	EXPECT_LE(500 * MS, now_ns() - start);
 }
 
-/* Shorter and shorter: each is done before the one that was offered before it. */
+/*
+ * Shorter and shorter: each is done before the one that was offered before it. If
+ * the machine was so slow at offering them that this need not be, try again.
+ */
 TEST_F(latency, completions_out_of_order)
 {
-	bool in_order = variant->features & F_IN_ORDER;
-	int head[8], i;
+	bool in_order = variant->features & F_IN_ORDER, slow = true;
+	int head[3], got[3], i, tries;
 
-	for (i = 0; i < 8; i++) {
-		vdev_set_latency(self->r.fd, (800 - 100 * i) * MS);
-		head[i] = offer(self->q, 1, i % 2);
-		wait_in_flight(self, i + 1);
+	for (tries = 0; slow && tries < 10; tries++) {
+		u64 start = now_ns();
+
+		for (i = 0; i < 3; i++) {
+			vdev_set_latency(self->r.fd, (900 - 450 * i) * MS);
+			head[i] = offer(self->q, 1, i % 2);
+			if (i < 2)
+				wait_in_flight(self, i + 1);
+		}
+		slow = now_ns() - start > 200 * MS;
+		for (i = 0; i < 3; i++)
+			got[i] = rig_complete(self->q, NULL);
 	}
-	for (i = 0; i < 8; i++)
-		EXPECT_EQ(head[in_order ? i : 7 - i], rig_complete(self->q, NULL));
+	for (i = 0; i < 3; i++)
+		EXPECT_EQ(head[in_order ? i : 2 - i], got[i]);
 }
 
 TEST_F(latency, reset_owner_forgets_it)
@@ -267,7 +278,7 @@ TEST_F_TIMEOUT(latency, queue_moves_with_requests_in_flight, 60)
 
 	vdev_set_latency(r->fd, 300000);
 	hammer_start(&h, self->q, DEPTH, 64);
-	for (i = 0; i < 500; i++) {
+	for (i = 0; i < 100; i++) {
 		u32 old = id;
 
 		vdev_attach_worker(r->fd, 0, i % 2 ? old : 0);
@@ -275,7 +286,7 @@ TEST_F_TIMEOUT(latency, queue_moves_with_requests_in_flight, 60)
 			vdev_free_worker(r->fd, old);
 			id = vdev_new_worker(r->fd);
 		}
-		if (i % 50 == 0)
+		if (i % 10 == 0)
 			hammer_wait(&h, 50);
 	}
 	hammer_wait(&h, 500);

@@ -126,7 +126,7 @@ TEST_F_TIMEOUT(migrate, all_that_the_device_writes_arrives, 120)
 	u64 pages = 0;
 	int burst;
 
-	for (burst = 0; burst < 12; burst++) {
+	for (burst = 0; burst < 5; burst++) {
 		struct deadline end = deadline_in(4 * DEADLINE_MS);
 		int n = 0;
 
@@ -227,7 +227,7 @@ TEST_F_TIMEOUT(migrate, with_a_driver_at_work, 120)
 	driver_start(self);
 	for (i = 0; i < 3; i++) {
 		copier_start(self);
-		driver_wait(self, 1000);
+		driver_wait(self, 400);
 		atomic_store(&self->copier_stop, true);
 		pthread_join(self->copier, NULL);
 		driver_wait(self, 100);
@@ -247,7 +247,7 @@ TEST_F_TIMEOUT(migrate, log_replaced_under_load, 120)
 
 	self->copy = dlog_copy_new(&self->r.mem);
 	driver_start(self);
-	for (i = 0; i < 300; i++) {
+	for (i = 0; i < 100; i++) {
 		struct dlog old = self->l;
 
 		self->l = dlog_new(&self->r.mem);
@@ -268,7 +268,7 @@ TEST_F_TIMEOUT(migrate, memory_table_replaced_under_load, 120)
 	self->copy = dlog_copy_new(&self->r.mem);
 	driver_start(self);
 	copier_start(self);
-	for (i = 0; i < 1000; i++) {
+	for (i = 0; i < 300; i++) {
 		vdev_set_mem(self->r.fd, &self->r.mem);
 		if (i % 50 == 0)
 			driver_wait(self, 20);
@@ -287,10 +287,10 @@ TEST_F_TIMEOUT(migrate, ring_address_set_again_under_load, 120)
 	self->copy = dlog_copy_new(&self->r.mem);
 	driver_start(self);
 	copier_start(self);
-	for (i = 0; i < 300; i++) {
+	for (i = 0; i < 100; i++) {
 		vdev_set_addr_logged(self->r.fd, 0, &self->q->drv,
 				     self->q->drv.used_gpa);
-		if (i % 30 == 0)
+		if (i % 10 == 0)
 			driver_wait(self, 20);
 	}
 	atomic_store(&self->copier_stop, true);
@@ -309,7 +309,7 @@ TEST_F_TIMEOUT(migrate, log_unmapped_under_the_worker, 120)
 	int i;
 
 	driver_start(self);
-	for (i = 0; i < 20; i++) {
+	for (i = 0; i < 8; i++) {
 		driver_wait(self, 20);
 		dlog_free(&self->l);
 		driver_wait(self, 50);
@@ -319,7 +319,7 @@ TEST_F_TIMEOUT(migrate, log_unmapped_under_the_worker, 120)
 	/* The last one is a good one. */
 	self->copy = dlog_copy_new(&r->mem);
 	copier_start(self);
-	driver_wait(self, 200);
+	driver_wait(self, 100);
 	atomic_store(&self->copier_stop, true);
 	pthread_join(self->copier, NULL);
 	stop_all(self);

@@ -15,7 +15,7 @@
 
 #define MS		1000000ULL	/* nanoseconds */
 #define DEPTH		256
-#define LATENCY_MS	300
+#define LATENCY_MS	200
 /* When a request that was forgotten about would have completed. */
 #define LATE_MS		(LATENCY_MS + 3 * QUIET_MS)
 
@@ -135,7 +135,7 @@ TEST_F(stop, by_set_running_leaves_none_in_flight)
 	struct vkick_stats s;
 	int round;
 
-	for (round = 1; round <= 3; round++) {
+	for (round = 1; round <= 2; round++) {
 		get_in_flight(r, DEPTH);
 		rig_stop(r);
 		s = vdev_get_stats(r->fd, 0);
@@ -178,7 +178,7 @@ TEST_F(stop, in_mid_stream_and_start_lose_nothing)
 	int round, i;
 
 	vdev_set_latency(r->fd, 2 * MS);
-	for (round = 0; round < 100; round++) {
+	for (round = 0; round < 50; round++) {
 		u32 n = prng(&seed) % 64 + 1;
 
 		offer(self->q, n);
