@@ -17,7 +17,6 @@
 #include "lib/hammer.h"
 #include "lib/rig.h"
 
-#define MOVES		10000
 /* Times that a device gets as many workers as it may, and loses them all. */
 #define FULL_HOUSES	160
 
@@ -29,10 +28,11 @@ FIXTURE(worker)
 FIXTURE_VARIANT(worker)
 {
 	u64 features;
+	int moves;
 };
 
-FIXTURE_VARIANT_ADD(worker, flags) { 0 };
-FIXTURE_VARIANT_ADD(worker, event_idx) { F_EVENT_IDX };
+FIXTURE_VARIANT_ADD(worker, flags) { 0, 10000 };
+FIXTURE_VARIANT_ADD(worker, packed_event_idx) { F_PACKED | F_EVENT_IDX, 2000 };
 
 FIXTURE_SETUP(worker)
 {
@@ -82,7 +82,7 @@ TEST_F_TIMEOUT(worker, queue_moves_between_four_under_load, 120)
 	for (i = 1; i < 4; i++)
 		id[i] = vdev_new_worker(r->fd);
 	hammer_both(h, r);
-	for (i = 0; i < MOVES; i++) {
+	for (i = 0; i < variant->moves; i++) {
 		u32 q = i % 2, to = id[prng(&seed) % 4];
 
 		vdev_attach_worker(r->fd, q, to);
@@ -132,7 +132,7 @@ TEST_F_TIMEOUT(worker, queue_moves_while_it_stops_and_starts, 120)
 	int i;
 
 	hammer_both(h, r);
-	for (i = 0; i < 1000; i++) {
+	for (i = 0; i < 300; i++) {
 		vdev_stop(r->fd, 0);
 		vdev_attach_worker(r->fd, 0, i % 2 ? 0 : id);
 		vdev_start(r->fd, 0);
