@@ -8,7 +8,7 @@
  *
  * The checklist for the owner's side, and where each item is tested:
  *
- *	bad, closed, wrong, own fd	abi_fd; the log's: abi_log.fd_is_an_eventfd_...
+ *	bad, closed, wrong, own fd	abi_fd; the log's: abi_log.fd_is_*
  *	index nvqs to 2^32-1		abi_calls.queue_call
  *	misaligned addresses		abi_vring.addr_*, abi_log.ring_log_address_*
  *	unmapped, wrapping addresses	abi_calls.unmapped_argument_*, abi_mem, abi_vring,
@@ -19,7 +19,7 @@
  *	from another process		abi_calls.from_another_process_*, abi_owner
  *	racing with close, dup2		abi_fd.races_*; of the device itself: here
  *	eventfds closed in every order	abuse_owner_fds
- *	eventfds closed mid-signal	abuse_owner_fds; path_notify.*_swapped_under_load
+ *	eventfds closed mid-signal	abuse_owner_fds; path_notify.*_swapped_*
  *	memory unmapped, PROT_NONE,	path_mem: an error of the queue;
  *	truncated, never there		abuse_owner_mem: then kill -9
  *	kill -9				stop_death, path_worker.eight, stop_latency,

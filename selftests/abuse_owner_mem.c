@@ -28,7 +28,7 @@ enum how { UNMAPPED, NO_ACCESS, TRUNCATED, NEVER_THERE };
 
 FIXTURE(taken)
 {
-	int busy;		/* eventfd: the memory is gone, and the worker has seen it */
+	int busy;		/* eventfd: memory is gone, and the worker saw it */
 	int threads;
 };
 

@@ -90,8 +90,8 @@ TEST_F(log, pages_of_a_written_buffer_are_marked_and_no_others)
 		{ GMEM_HIGH + 4096, 4096 },
 		{ GMEM_HIGH + 4096, 4097 },
 		{ GMEM_HIGH + 100, 12000 },
-		{ GMEM_HIGH + 63 * 4096, 8192 },	/* from one word into the next */
-		{ GMEM_BORDER - 1, 2 },			/* from one region into the next */
+		{ GMEM_HIGH + 63 * 4096, 8192 },	/* over two words */
+		{ GMEM_BORDER - 1, 2 },			/* over two regions */
 		{ GMEM_BORDER - 5000, 10000 },
 		{ GMEM_HOLE - 3, 3 },
 		{ GMEM_FAR, 65536 },

@@ -21,6 +21,7 @@
 #include <stdatomic.h>
 
 #define MAX_LEN		8192U
+#define LARGE		65536U	/* what the device writes at most */
 
 FIXTURE(migrate)
 {
@@ -120,32 +121,51 @@ static bool arrived(FIXTURE_DATA(migrate) *self)
 
 /* ---- nobody but the device writes ---- */
 
+/*
+ * Offers as many requests as the ring takes, all over the two regions; or one for
+ * each 64 KiB of them. That takes the device a while, and no page is written again,
+ * so a mark that comes before the write is one too few. Return: how many.
+ */
+static int offer(FIXTURE_DATA(migrate) *self, bool large)
+{
+	struct drv *d = &self->q->drv;
+	int n = 0;
+
+	for (;;) {
+		struct drv_seg s = anywhere(&self->seed);
+
+		if (large) {
+			s.gpa = (n % 2 ? GMEM_HIGH : GMEM_FAR) + n / 2 * LARGE;
+			s.len = LARGE;
+			if (n == 2 * GMEM_HIGH_SIZE / LARGE)
+				break;
+		}
+		if (drv_add(d, &s, 1) < 0)
+			break;
+		n++;
+	}
+	drv_publish(d);
+	drv_wants_kick(d);
+	return n;
+}
+
 TEST_F_TIMEOUT(migrate, all_that_the_device_writes_arrives, 120)
 {
 	struct rig *r = &self->r;
-	u64 pages = 0;
+	u64 pages = 0, done = 0;
 	int burst;
 
-	for (burst = 0; burst < 5; burst++) {
+	for (burst = 0; burst < 16; burst++) {
 		struct deadline end = deadline_in(4 * DEADLINE_MS);
-		int n = 0;
+		int n = offer(self, burst % 4);
 
+		done += n;
 		drv_disable_call(&self->q->drv);
-		for (;;) {
-			struct drv_seg s = anywhere(&self->seed);
-
-			if (drv_add(&self->q->drv, &s, 1) < 0)
-				break;
-			n++;
-		}
-		drv_publish(&self->q->drv);
-		drv_wants_kick(&self->q->drv);
-
 		dlog_clear(&self->l);
 		self->copy = dlog_copy_new(&r->mem);
 		copier_start(self);
 		rig_start(r);
-		while (vdev_get_stats(r->fd, 0).requests < (burst + 1ULL) * n) {
+		while (vdev_get_stats(r->fd, 0).requests < done) {
 			ASSERT_FALSE(deadline_passed(&end));
 			sched_yield();
 		}

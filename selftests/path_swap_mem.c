@@ -44,11 +44,15 @@ FIXTURE_TEARDOWN(swap)
 	rig_close(&self->r);
 }
 
+/* Where nothing was mapped before, so that whoever comes late finds nothing there. */
 static void *map(int memfd, size_t size, off_t from)
 {
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, from);
+	static u8 *at = (u8 *)0x100000000000;
+	void *p = mmap(at, size, PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_FIXED_NOREPLACE, memfd, from);
 
-	CHECK(p != MAP_FAILED, "mmap of %zu bytes", size);
+	CHECK(p == at, "mmap of %zu bytes", size);
+	at += size;
 	return p;
 }
 

@@ -153,7 +153,7 @@ u64 dlog_round(struct dlog_copy *c, struct dlog *l)
 
 		if (!__atomic_load_n(&l->bits[i], __ATOMIC_RELAXED))
 			continue;
-		/* The mark goes before the page is read: a write after that marks anew. */
+		/* Before the page is read: a write after that marks anew. */
 		word = __atomic_exchange_n(&l->bits[i], 0, __ATOMIC_SEQ_CST);
 		for (; word; word &= word - 1) {
 			u64 page = 64 * i + __builtin_ctzll(word);
