@@ -28,11 +28,14 @@ FIXTURE(worker)
 FIXTURE_VARIANT(worker)
 {
 	u64 features;
+	u32 poll_us;
 	int moves;
 };
 
-FIXTURE_VARIANT_ADD(worker, flags) { 0, 10000 };
-FIXTURE_VARIANT_ADD(worker, packed_event_idx) { F_PACKED | F_EVENT_IDX, 2000 };
+FIXTURE_VARIANT_ADD(worker, flags) { 0, 0, 10000 };
+FIXTURE_VARIANT_ADD(worker, packed_event_idx) { F_PACKED | F_EVENT_IDX, 0, 1000 };
+/* A queue that is watched asks for no kick: who it moves to must look at it. */
+FIXTURE_VARIANT_ADD(worker, polled) { 0, 1000, 2000 };
 
 FIXTURE_SETUP(worker)
 {
@@ -42,6 +45,8 @@ FIXTURE_SETUP(worker)
 	};
 
 	rig_open(&self->r, &conf);
+	vdev_set_poll(self->r.fd, 0, variant->poll_us);
+	vdev_set_poll(self->r.fd, 1, variant->poll_us);
 	rig_start(&self->r);
 }
 
