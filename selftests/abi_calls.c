@@ -16,7 +16,9 @@
 #define DEVICE_CALLS(X)						\
 	X(set_features, VHOST_SET_FEATURES)			\
 	X(set_backend_features, VHOST_SET_BACKEND_FEATURES)	\
-	X(set_mem_table, VHOST_SET_MEM_TABLE)
+	X(set_mem_table, VHOST_SET_MEM_TABLE)			\
+	X(set_log_fd, VHOST_SET_LOG_FD)				\
+	X(new_worker, VHOST_NEW_WORKER)
 
 #define QUEUE_CALLS(X)						\
 	X(set_vring_num, VHOST_SET_VRING_NUM)			\
@@ -26,6 +28,10 @@
 	X(set_vring_kick, VHOST_SET_VRING_KICK)			\
 	X(set_vring_call, VHOST_SET_VRING_CALL)			\
 	X(set_vring_err, VHOST_SET_VRING_ERR)			\
+	X(set_busyloop, VHOST_SET_VRING_BUSYLOOP_TIMEOUT)	\
+	X(get_busyloop, VHOST_GET_VRING_BUSYLOOP_TIMEOUT)	\
+	X(attach_worker, VHOST_ATTACH_VRING_WORKER)		\
+	X(get_worker, VHOST_GET_VRING_WORKER)			\
 	X(set_running, VKICK_SET_RUNNING)			\
 	X(get_stats, VKICK_GET_STATS)
 
@@ -35,6 +41,8 @@ union call_arg {
 	struct vhost_vring_state state;
 	struct vhost_vring_file file;
 	struct vhost_vring_addr addr;
+	struct vhost_vring_worker worker;
+	int log_fd;
 	struct vkick_running running;
 	struct vkick_stats stats;
 };
@@ -73,6 +81,8 @@ static int make_call(const struct call *c)
 	if (c->cmd == VHOST_SET_FEATURES || c->cmd == VHOST_SET_BACKEND_FEATURES ||
 	    c->cmd == VHOST_SET_MEM_TABLE)
 		memset(&a, 0, sizeof(a));
+	if (c->cmd == VHOST_SET_LOG_FD)
+		a.log_fd = VHOST_FILE_UNBIND;
 	return __vdev_ioctl(c->fd, c->cmd, &a);
 }
 

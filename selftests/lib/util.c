@@ -208,22 +208,92 @@ pid_t proc_thread(const char *prefix)
 	return tid;
 }
 
-long proc_switches(pid_t tid)
+long proc_labelled(const char *file, const char *label)
 {
-	char path[64], line[128];
-	long sum = 0, n;
+	size_t len = strlen(label);
+	char line[256];
+	long n = -1;
 	FILE *f;
 
-	/* Any thread has an entry there by its own ID, though none in a listing. */
-	snprintf(path, sizeof(path), "/proc/%d/status", tid);
-	f = fopen(path, "r");
-	CHECK(f, "open %s", path);
-	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "voluntary_ctxt_switches: %ld", &n) == 1 ||
-		    sscanf(line, "nonvoluntary_ctxt_switches: %ld", &n) == 1)
-			sum += n;
+	f = fopen(file, "r");
+	CHECK(f, "open %s", file);
+	while (n < 0 && fgets(line, sizeof(line), f))
+		if (!strncmp(line, label, len) && line[len] == ':')
+			n = atol(line + len + 1);
 	fclose(f);
-	return sum;
+	CHECK(n >= 0, "no %s in %s", label, file);
+	return n;
+}
+
+/* Any thread has an entry in /proc by its own ID, though none in a listing. */
+long proc_switches(pid_t tid)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/status", tid);
+	return proc_labelled(path, "voluntary_ctxt_switches") +
+	       proc_labelled(path, "nonvoluntary_ctxt_switches");
+}
+
+pid_t proc_thread_called(const char *name)
+{
+	char line[64];
+	pid_t tid;
+
+	/* comm has a newline behind it, which makes a prefix the whole. */
+	snprintf(line, sizeof(line), "%s\n", name);
+	return find_threads(line, &tid) ? tid : 0;
+}
+
+bool proc_thread_is_ours(pid_t tid)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d", tid);
+	return !access(path, F_OK);
+}
+
+/* Field @nr, as proc(5) counts them, of /proc/<tid>/stat: from 3 up. */
+static const char *stat_field(pid_t tid, int nr, char *line, size_t size)
+{
+	char path[64], *p;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", tid);
+	f = fopen(path, "r");
+	CHECK(f && fgets(line, size, f), "read %s", path);
+	fclose(f);
+	/* The name may hold anything, and ends at the last parenthesis. */
+	p = strrchr(line, ')');
+	CHECK(p, "%s: %s", path, line);
+	for (p++; nr >= 3; nr--) {
+		p = strchr(p, ' ');
+		CHECK(p, "%s is short", path);
+		p++;
+	}
+	return p;
+}
+
+char proc_state(pid_t tid)
+{
+	char line[1024];
+
+	return *stat_field(tid, 3, line, sizeof(line));
+}
+
+int proc_cpu(pid_t tid)
+{
+	char line[1024];
+
+	return atoi(stat_field(tid, 39, line, sizeof(line)));
+}
+
+u64 proc_cpu_ns(pid_t tid)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/schedstat", tid);
+	return proc_number(path);
 }
 
 int in_child(int (*fn)(void *arg), void *arg)

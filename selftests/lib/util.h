@@ -82,6 +82,18 @@ pid_t proc_thread(const char *prefix);
 /* Context switches of a thread so far, voluntary and not. */
 long proc_switches(pid_t tid);
 
+/* The thread of exactly this name, anywhere on this machine; 0: none. */
+pid_t proc_thread_called(const char *name);
+/* Whether a thread is one of this process's. */
+bool proc_thread_is_ours(pid_t tid);
+/* What /proc/<tid>/stat says: R, S, D, ...; and the CPU it ran on last. */
+char proc_state(pid_t tid);
+int proc_cpu(pid_t tid);
+/* CPU time of a thread so far. */
+u64 proc_cpu_ns(pid_t tid);
+/* The number behind "@label:" in a file such as /proc/meminfo. */
+long proc_labelled(const char *file, const char *label);
+
 /* Runs @fn in a child process; returns what it returned. */
 int in_child(int (*fn)(void *arg), void *arg);
 

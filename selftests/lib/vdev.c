@@ -148,6 +148,85 @@ int __vdev_get_stats(int fd, u32 index, struct vkick_stats *stats)
 	return __vdev_ioctl(fd, VKICK_GET_STATS, stats);
 }
 
+int __vdev_new_worker(int fd, u32 *id)
+{
+	struct vhost_worker_state s = { .worker_id = ~0U };
+	int err = __vdev_ioctl(fd, VHOST_NEW_WORKER, &s);
+
+	*id = s.worker_id;
+	return err;
+}
+
+int __vdev_free_worker(int fd, u32 id)
+{
+	struct vhost_worker_state s = { .worker_id = id };
+
+	return __vdev_ioctl(fd, VHOST_FREE_WORKER, &s);
+}
+
+int __vdev_attach_worker(int fd, u32 index, u32 id)
+{
+	struct vhost_vring_worker w = { .index = index, .worker_id = id };
+
+	return __vdev_ioctl(fd, VHOST_ATTACH_VRING_WORKER, &w);
+}
+
+int __vdev_get_worker(int fd, u32 index, u32 *id)
+{
+	struct vhost_vring_worker w = { .index = index, .worker_id = ~0U };
+	int err = __vdev_ioctl(fd, VHOST_GET_VRING_WORKER, &w);
+
+	*id = w.worker_id;
+	return err;
+}
+
+int __vdev_set_poll(int fd, u32 index, u32 us)
+{
+	return set_state(fd, VHOST_SET_VRING_BUSYLOOP_TIMEOUT, index, us);
+}
+
+int __vdev_get_poll(int fd, u32 index, u32 *us)
+{
+	struct vhost_vring_state s = { .index = index, .num = ~0U };
+	int err = __vdev_ioctl(fd, VHOST_GET_VRING_BUSYLOOP_TIMEOUT, &s);
+
+	*us = s.num;
+	return err;
+}
+
+int __vdev_set_log_base(int fd, const void *bitmap)
+{
+	u64 addr = (unsigned long)bitmap;
+
+	return __vdev_ioctl(fd, VHOST_SET_LOG_BASE, &addr);
+}
+
+int __vdev_set_log_fd(int fd, int eventfd)
+{
+	return __vdev_ioctl(fd, VHOST_SET_LOG_FD, &eventfd);
+}
+
+int __vdev_set_addr_logged(int fd, u32 index, const struct drv *d, u64 log_gpa)
+{
+	struct vhost_vring_addr a = {
+		.index = index,
+		.flags = 1U << VHOST_VRING_F_LOG,
+		.desc_user_addr = (unsigned long)d->desc,
+		.avail_user_addr = (unsigned long)d->avail,
+		.used_user_addr = (unsigned long)d->used,
+		.log_guest_addr = log_gpa,
+	};
+
+	return __vdev_ioctl(fd, VHOST_SET_VRING_ADDR, &a);
+}
+
+int __vdev_set_latency(int fd, u64 ns)
+{
+	struct vkick_null_latency l = { .size = sizeof(l), .latency_ns = ns };
+
+	return __vdev_ioctl(fd, VKICK_NULL_SET_LATENCY, &l);
+}
+
 /* Aborts the test with the ioctl's errno if it failed. */
 static void must(int err, const char *what)
 {
@@ -234,6 +313,66 @@ void vdev_start(int fd, u32 index)
 void vdev_stop(int fd, u32 index)
 {
 	must(__vdev_set_running(fd, index, 0), "SET_RUNNING 0");
+}
+
+u32 vdev_new_worker(int fd)
+{
+	u32 id;
+
+	must(__vdev_new_worker(fd, &id), "NEW_WORKER");
+	return id;
+}
+
+void vdev_free_worker(int fd, u32 id)
+{
+	must(__vdev_free_worker(fd, id), "FREE_WORKER");
+}
+
+void vdev_attach_worker(int fd, u32 index, u32 id)
+{
+	must(__vdev_attach_worker(fd, index, id), "ATTACH_VRING_WORKER");
+}
+
+u32 vdev_get_worker(int fd, u32 index)
+{
+	u32 id;
+
+	must(__vdev_get_worker(fd, index, &id), "GET_VRING_WORKER");
+	return id;
+}
+
+void vdev_set_poll(int fd, u32 index, u32 us)
+{
+	must(__vdev_set_poll(fd, index, us), "SET_VRING_BUSYLOOP_TIMEOUT");
+}
+
+u32 vdev_get_poll(int fd, u32 index)
+{
+	u32 us;
+
+	must(__vdev_get_poll(fd, index, &us), "GET_VRING_BUSYLOOP_TIMEOUT");
+	return us;
+}
+
+void vdev_set_log_base(int fd, const void *bitmap)
+{
+	must(__vdev_set_log_base(fd, bitmap), "SET_LOG_BASE");
+}
+
+void vdev_set_log_fd(int fd, int eventfd)
+{
+	must(__vdev_set_log_fd(fd, eventfd), "SET_LOG_FD");
+}
+
+void vdev_set_addr_logged(int fd, u32 index, const struct drv *d, u64 log_gpa)
+{
+	must(__vdev_set_addr_logged(fd, index, d, log_gpa),
+	     "SET_VRING_ADDR with a log");
+}
+
+void vdev_set_latency(int fd, u64 ns)
+{
+	must(__vdev_set_latency(fd, ns), "NULL_SET_LATENCY");
 }
 
 struct vkick_info vdev_get_info(int fd)

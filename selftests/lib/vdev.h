@@ -14,6 +14,27 @@
 
 #include "drv.h"
 
+/* Of <linux/vhost.h> since 6.4: the tests are built with older headers, too. */
+#ifndef VHOST_NEW_WORKER
+struct vhost_worker_state {
+	unsigned int worker_id;
+};
+
+struct vhost_vring_worker {
+	unsigned int index;
+	unsigned int worker_id;
+};
+
+#define VHOST_NEW_WORKER	_IOR(VHOST_VIRTIO, 0x8, struct vhost_worker_state)
+#define VHOST_FREE_WORKER	_IOW(VHOST_VIRTIO, 0x9, struct vhost_worker_state)
+#define VHOST_ATTACH_VRING_WORKER	\
+	_IOW(VHOST_VIRTIO, 0x15, struct vhost_vring_worker)
+#define VHOST_GET_VRING_WORKER	\
+	_IOWR(VHOST_VIRTIO, 0x16, struct vhost_vring_worker)
+#endif
+
+#define F_LOG_ALL	(1ULL << VHOST_F_LOG_ALL)
+
 /* An open device of @class ("null", "rng"), without an owner; -errno. */
 int __vdev_open(const char *class);
 int vdev_open(const char *class);
@@ -37,6 +58,19 @@ int __vdev_set_running(int fd, u32 index, u32 running);
 int __vdev_get_info(int fd, struct vkick_info *info);
 int __vdev_get_stats(int fd, u32 index, struct vkick_stats *stats);
 
+int __vdev_new_worker(int fd, u32 *id);
+int __vdev_free_worker(int fd, u32 id);
+int __vdev_attach_worker(int fd, u32 index, u32 id);
+int __vdev_get_worker(int fd, u32 index, u32 *id);
+int __vdev_set_poll(int fd, u32 index, u32 us);
+int __vdev_get_poll(int fd, u32 index, u32 *us);
+int __vdev_set_log_base(int fd, const void *bitmap);
+int __vdev_set_log_fd(int fd, int eventfd);
+/* SET_VRING_ADDR of a driver's rings, with VHOST_VRING_F_LOG. */
+int __vdev_set_addr_logged(int fd, u32 index, const struct drv *d, u64 log_gpa);
+/* Of /dev/vkick-null. */
+int __vdev_set_latency(int fd, u64 ns);
+
 void vdev_set_owner(int fd);
 void vdev_reset_owner(int fd);
 u64 vdev_get_features(int fd);
@@ -52,6 +86,16 @@ void vdev_set_call(int fd, u32 index, int eventfd);
 void vdev_set_err(int fd, u32 index, int eventfd);
 void vdev_start(int fd, u32 index);
 void vdev_stop(int fd, u32 index);
+u32 vdev_new_worker(int fd);
+void vdev_free_worker(int fd, u32 id);
+void vdev_attach_worker(int fd, u32 index, u32 id);
+u32 vdev_get_worker(int fd, u32 index);
+void vdev_set_poll(int fd, u32 index, u32 us);
+u32 vdev_get_poll(int fd, u32 index);
+void vdev_set_log_base(int fd, const void *bitmap);
+void vdev_set_log_fd(int fd, int eventfd);
+void vdev_set_addr_logged(int fd, u32 index, const struct drv *d, u64 log_gpa);
+void vdev_set_latency(int fd, u64 ns);
 struct vkick_info vdev_get_info(int fd);
 struct vkick_stats vdev_get_stats(int fd, u32 index);
 

@@ -1,0 +1,478 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Busy polling: a queue that ran empty is watched for a while before the driver is
+ * asked for a kick. It saves kicks where that pays, and costs nothing where not.
+ *
+ * in:  /dev/vkick-null with VHOST_SET_VRING_BUSYLOOP_TIMEOUT; driver threads with
+ *      think times
+ * out: kicks, polls, context switches and CPU time counted; every request served
+ */
+#include "kselftest_harness.h"
+
+#include <sched.h>
+#include <signal.h>
+
+#include "lib/rig.h"
+
+#define LONG_US		10000000U
+/*
+ * A driver that came back after this long makes the worker poll for about twice as
+ * long; what is done to it meanwhile must not wait for the end of that.
+ */
+#define GAP_MS		700
+#define PROMPT_MS	GAP_MS
+
+/*
+ * The worker gives a poll up when somebody else wants its CPU. So that this is not us,
+ * this process has one CPU, and the worker the others.
+ */
+static void keep_apart(void)
+{
+	pid_t tid = proc_thread("vkick-null-");
+	cpu_set_t mine, its;
+	int cpu;
+
+	CHECK(!sched_getaffinity(tid, sizeof(its), &its), "sched_getaffinity");
+	if (CPU_COUNT(&its) < 2)
+		return;
+	for (cpu = 0; !CPU_ISSET(cpu, &its); cpu++)
+		;
+	CPU_ZERO(&mine);
+	CPU_SET(cpu, &mine);
+	CPU_CLR(cpu, &its);
+	CHECK(!sched_setaffinity(0, sizeof(mine), &mine), "sched_setaffinity");
+	CHECK(!sched_setaffinity(tid, sizeof(its), &its), "sched_setaffinity");
+}
+
+FIXTURE(poll)
+{
+	struct rig r;
+	struct vq *q;
+};
+
+FIXTURE_VARIANT(poll)
+{
+	u64 features;
+};
+
+FIXTURE_VARIANT_ADD(poll, flags) { 0 };
+FIXTURE_VARIANT_ADD(poll, event_idx) { F_EVENT_IDX };
+FIXTURE_VARIANT_ADD(poll, packed) { F_PACKED };
+FIXTURE_VARIANT_ADD(poll, packed_event_idx) { F_PACKED | F_EVENT_IDX };
+
+FIXTURE_SETUP(poll)
+{
+	struct rig_conf conf = {
+		.class = "null",
+		.features = variant->features,
+	};
+
+	rig_open(&self->r, &conf);
+	self->q = &self->r.q[0];
+	keep_apart();
+	rig_start(&self->r);
+}
+
+FIXTURE_TEARDOWN(poll)
+{
+	rig_close(&self->r);
+}
+
+/* One request, by a driver that watches the ring and wants no calls. */
+static bool quick_request(struct vq *q)
+{
+	struct deadline end = deadline_in(DEADLINE_MS);
+	bool kicked;
+
+	CHECK(drv_add1(&q->drv, GMEM_FAR, 16, true) >= 0, "full");
+	kicked = drv_kick(&q->drv, q->kick);
+	while (drv_get(&q->drv, NULL) < 0) {
+		CHECK(!deadline_passed(&end), "no used element: a kick was lost");
+		sched_yield();
+	}
+	return kicked;
+}
+
+/* Requests one after the other until the worker polls for the next one. */
+static void make_it_poll(struct rig *r, struct vq *q, u32 us)
+{
+	struct deadline end = deadline_in(DEADLINE_MS);
+	struct vkick_stats s;
+
+	vdev_set_poll(r->fd, q->index, us);
+	drv_disable_call(&q->drv);
+	do {
+		CHECK(!deadline_passed(&end), "it does not poll");
+		quick_request(q);
+		s = vdev_get_stats(r->fd, q->index);
+	} while (s.poll_hits < 8 || s.poll_window_ns < 1000);
+}
+
+/* The worker is at the start of a poll of some 2 * GAP_MS. */
+static void make_it_poll_long(struct rig *r, struct vq *q)
+{
+	pid_t tid = proc_thread("vkick-null-");
+	struct vkick_stats s;
+	int never = ev_new(), i;
+
+	keep_apart();
+	make_it_poll(r, q, LONG_US);
+	for (i = 0; i < 10; i++) {
+		ev_wait(never, GAP_MS);
+		quick_request(q);
+		s = vdev_get_stats(r->fd, q->index);
+		if (s.poll_window_ns >= GAP_MS * 1500000ULL && proc_state(tid) == 'R')
+			break;
+	}
+	CHECK(i < 10, "it does not poll for long: the window is %llu ns",
+	      (unsigned long long)s.poll_window_ns);
+	close(never);
+}
+
+/* ---- what it saves ---- */
+
+TEST_F_TIMEOUT(poll, driver_that_answers_within_the_window_seldom_kicks, 60)
+{
+	struct vkick_stats a, b;
+	int i, kicks = 0;
+
+	make_it_poll(&self->r, self->q, 100000);
+	a = vdev_get_stats(self->r.fd, 0);
+	for (i = 0; i < 2000; i++)
+		kicks += quick_request(self->q);
+	b = vdev_get_stats(self->r.fd, 0);
+	TH_LOG("2000 requests, %d kicks, %llu poll hits, %llu misses", kicks,
+	       (unsigned long long)(b.poll_hits - a.poll_hits),
+	       (unsigned long long)(b.poll_misses - a.poll_misses));
+	EXPECT_GT(500, kicks);
+	EXPECT_EQ(kicks, b.kicks - a.kicks);
+	EXPECT_LT(1000, b.poll_hits - a.poll_hits);
+	EXPECT_EQ(2000, b.requests - a.requests);
+}
+
+TEST_F(poll, without_a_timeout_nothing_is_polled)
+{
+	struct vkick_stats s;
+	int i;
+
+	drv_disable_call(&self->q->drv);
+	for (i = 0; i < 500; i++)
+		quick_request(self->q);
+	s = vdev_get_stats(self->r.fd, 0);
+	EXPECT_EQ(0, s.poll_hits);
+	EXPECT_EQ(0, s.poll_misses);
+	EXPECT_EQ(0, s.poll_window_ns);
+
+	/* Nor once it is off again. */
+	make_it_poll(&self->r, self->q, 100000);
+	vdev_set_poll(self->r.fd, 0, 0);
+	quick_request(self->q);
+	s = vdev_get_stats(self->r.fd, 0);
+	for (i = 0; i < 100; i++)
+		quick_request(self->q);
+	EXPECT_EQ(s.poll_hits, vdev_get_stats(self->r.fd, 0).poll_hits);
+	EXPECT_EQ(0, vdev_get_stats(self->r.fd, 0).poll_window_ns);
+}
+
+TEST_F(poll, window_is_never_above_the_timeout)
+{
+	int i;
+
+	make_it_poll(&self->r, self->q, 50000);
+	for (i = 0; i < 200; i++) {
+		quick_request(self->q);
+		ASSERT_GE(50000000, vdev_get_stats(self->r.fd, 0).poll_window_ns);
+	}
+	vdev_set_poll(self->r.fd, 0, 20);
+	for (i = 0; i < 200; i++) {
+		quick_request(self->q);
+		ASSERT_GE(20000, vdev_get_stats(self->r.fd, 0).poll_window_ns);
+	}
+}
+
+/* ---- what it must not cost ---- */
+
+struct rest {
+	u64 cpu_ns;
+	long switches;
+};
+
+static struct rest rest_of(pid_t tid)
+{
+	return (struct rest) { proc_cpu_ns(tid), proc_switches(tid) };
+}
+
+/* Waits until the thread neither runs nor is woken. */
+static void wait_asleep(pid_t tid)
+{
+	struct deadline end = deadline_in(DEADLINE_MS);
+	int never = ev_new();
+
+	for (;;) {
+		struct rest a = rest_of(tid), b;
+
+		ev_wait(never, QUIET_MS);
+		b = rest_of(tid);
+		if (a.cpu_ns == b.cpu_ns && a.switches == b.switches &&
+		    proc_state(tid) == 'S')
+			break;
+		CHECK(!deadline_passed(&end), "the worker does not rest");
+	}
+	close(never);
+}
+
+TEST_F(poll, idle_queue_lets_the_worker_sleep)
+{
+	pid_t tid = proc_thread("vkick-null-");
+	struct rest a, b;
+	int round, never = ev_new();
+
+	for (round = 0; round < 3; round++) {
+		make_it_poll(&self->r, self->q, 10000);
+		wait_asleep(tid);
+		a = rest_of(tid);
+		EXPECT_FALSE(ev_wait(never, 5 * QUIET_MS));
+		b = rest_of(tid);
+		EXPECT_EQ(a.cpu_ns, b.cpu_ns);
+		EXPECT_EQ(a.switches, b.switches);
+	}
+}
+
+/* Work that comes at long gaps is not worth a poll; at short gaps it is again. */
+TEST_F_TIMEOUT(poll, window_follows_what_polling_is_worth, 60)
+{
+	pid_t tid = proc_thread("vkick-null-");
+	struct vkick_stats s;
+	int i;
+
+	make_it_poll(&self->r, self->q, 200);
+	for (i = 0; i < 20; i++) {
+		quick_request(self->q);
+		wait_asleep(tid);
+		s = vdev_get_stats(self->r.fd, 0);
+		if (!s.poll_window_ns)
+			break;
+	}
+	EXPECT_EQ(0, s.poll_window_ns);
+	/* Once it is not, a request at such a gap costs no poll at all. */
+	quick_request(self->q);
+	wait_asleep(tid);
+	EXPECT_EQ(s.poll_misses, vdev_get_stats(self->r.fd, 0).poll_misses);
+	make_it_poll(&self->r, self->q, 200000);
+	EXPECT_LT(0, vdev_get_stats(self->r.fd, 0).poll_window_ns);
+}
+
+/* One worker has both queues, and watches one of them for a second and more. */
+TEST(poll_of_one_queue_does_not_delay_its_sibling)
+{
+	struct rig_conf conf = { .class = "null" };
+	struct rig r;
+	u64 start;
+	int i;
+
+	rig_open(&r, &conf);
+	rig_start(&r);
+	make_it_poll_long(&r, &r.q[0]);
+	start = now_ns();
+	for (i = 0; i < 50; i++)
+		rig_ping(&r.q[1]);
+	EXPECT_GT(PROMPT_MS * 1000000ULL, now_ns() - start);
+	quick_request(&r.q[0]);
+	rig_close(&r);
+}
+
+TEST_F(poll, both_queues_may_poll_on_one_worker)
+{
+	struct rig *r = &self->r;
+	struct vkick_stats a, b;
+	int i;
+
+	make_it_poll(r, &r->q[0], 100000);
+	make_it_poll(r, &r->q[1], 100000);
+	for (i = 0; i < 500; i++) {
+		quick_request(&r->q[0]);
+		quick_request(&r->q[1]);
+	}
+	a = vdev_get_stats(r->fd, 0);
+	b = vdev_get_stats(r->fd, 1);
+	EXPECT_LT(100, a.poll_hits);
+	EXPECT_LT(100, b.poll_hits);
+}
+
+/* ---- what ends it at once ---- */
+
+enum ends { STATS, STOP, NEW_TABLE, NEW_CALL, MOVE, LESS, CLOSE, RESET, NR_ENDS };
+
+static void end_poll(struct rig *r, enum ends how)
+{
+	switch (how) {
+	case STATS:
+		vdev_get_stats(r->fd, 0);
+		break;
+	case STOP:
+		vdev_stop(r->fd, 0);
+		break;
+	case NEW_TABLE:
+		vdev_set_mem(r->fd, &r->mem);
+		break;
+	case NEW_CALL:
+		vdev_set_call(r->fd, 0, r->q[0].call);
+		break;
+	case MOVE:
+		vdev_attach_worker(r->fd, 0, vdev_new_worker(r->fd));
+		break;
+	case LESS:
+		vdev_set_poll(r->fd, 0, 0);
+		break;
+	case CLOSE:
+		close(r->fd);
+		r->fd = -1;
+		break;
+	case RESET:
+		vdev_reset_owner(r->fd);
+		break;
+	case NR_ENDS:
+		break;
+	}
+}
+
+TEST(no_call_waits_for_the_end_of_a_poll)
+{
+	struct rig_conf conf = { .class = "null" };
+	enum ends how;
+
+	for (how = 0; how < NR_ENDS; how++) {
+		struct rig r;
+		u64 start;
+
+		rig_open(&r, &conf);
+		rig_start(&r);
+		make_it_poll_long(&r, &r.q[0]);
+		start = now_ns();
+		end_poll(&r, how);
+		EXPECT_GT(PROMPT_MS * 1000000ULL, now_ns() - start)
+			TH_LOG("way %d", how);
+		rig_close(&r);
+	}
+}
+
+TEST(owner_dies_at_once_in_a_poll)
+{
+	struct rig_conf conf = { .class = "null" };
+	struct deadline gone;
+	int ready = ev_new();
+	pid_t pid = fork();
+
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		struct rig r;
+
+		rig_open(&r, &conf);
+		rig_start(&r);
+		make_it_poll_long(&r, &r.q[0]);
+		ev_signal(ready);
+		for (;;)
+			pause();
+	}
+	ASSERT_TRUE(ev_wait(ready, DEADLINE_MS));
+	ASSERT_EQ(0, kill(pid, SIGKILL));
+	gone = deadline_in(PROMPT_MS);
+	ASSERT_EQ(pid, waitpid(pid, NULL, 0));
+	while (proc_threads_named("vkick-null-")) {
+		ASSERT_FALSE(deadline_passed(&gone));
+	}
+}
+
+/* ---- no kick is lost when a poll ends ---- */
+
+static void think(u64 ns)
+{
+	u64 until = now_ns() + ns;
+
+	while (now_ns() < until)
+		;
+}
+
+#define THOUGHTS	12500	/* of each of the four variants */
+
+/*
+ * Gaps of random length, within the window, beyond it, and just at its end: it is
+ * twice a gap of late, and 150 us at most.
+ */
+TEST_F_TIMEOUT(poll, no_kick_is_lost_when_a_poll_ends, 120)
+{
+	struct vkick_stats s;
+	u64 seed = 7;
+	int i;
+
+	make_it_poll(&self->r, self->q, 150);
+	for (i = 0; i < THOUGHTS; i++) {
+		u64 r = prng(&seed);
+
+		think((r >> 8) % (r % 4 ? 80000 : 250000));
+		quick_request(self->q);
+	}
+	s = vdev_get_stats(self->r.fd, 0);
+	TH_LOG("%llu kicks, %llu hits, %llu misses",
+	       (unsigned long long)s.kicks, (unsigned long long)s.poll_hits,
+	       (unsigned long long)s.poll_misses);
+	EXPECT_LT(100, s.poll_hits);
+	EXPECT_LT(100, s.poll_misses);
+	EXPECT_LT(100, s.kicks);
+}
+
+/* The same to a driver that sleeps: calls and kicks both must come. */
+TEST_F_TIMEOUT(poll, no_call_is_lost_with_polling, 120)
+{
+	u64 seed = 9;
+	int i;
+
+	vdev_set_poll(self->r.fd, 0, 60);
+	for (i = 0; i < 3000; i++) {
+		rig_ping(self->q);
+		think(prng(&seed) % 100000);
+	}
+	EXPECT_EQ(3000, vdev_get_stats(self->r.fd, 0).requests);
+}
+
+/* ---- completions that come from elsewhere are polled for as well ---- */
+
+/* Times that the thread went to sleep. */
+static long sleeps(pid_t tid)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/status", tid);
+	return proc_labelled(path, "voluntary_ctxt_switches");
+}
+
+TEST_F_TIMEOUT(poll, completions_are_polled_for, 60)
+{
+	pid_t tid = proc_thread("vkick-null-");
+	struct vkick_stats a, b;
+	long asleep, polled;
+	int i;
+
+	drv_disable_call(&self->q->drv);
+	vdev_set_latency(self->r.fd, 200000);
+	asleep = sleeps(tid);
+	for (i = 0; i < 300; i++)
+		quick_request(self->q);
+	asleep = sleeps(tid) - asleep;
+
+	make_it_poll(&self->r, self->q, 100000);
+	a = vdev_get_stats(self->r.fd, 0);
+	polled = sleeps(tid);
+	for (i = 0; i < 300; i++)
+		quick_request(self->q);
+	polled = sleeps(tid) - polled;
+	b = vdev_get_stats(self->r.fd, 0);
+	TH_LOG("%ld sleeps without polling, %ld with; %llu hits, %llu misses",
+	       asleep, polled, (unsigned long long)(b.poll_hits - a.poll_hits),
+	       (unsigned long long)(b.poll_misses - a.poll_misses));
+	/* Once until the request, and once until its completion. */
+	EXPECT_LT(300, asleep);
+	EXPECT_GT(asleep / 3, polled);
+}
+
+TEST_HARNESS_MAIN
