@@ -183,8 +183,11 @@ static int vk_queue_pass(struct vk_queue *q, struct vk_worker *worker, u64 since
 	u64 before;
 	bool full;
 
-	/* One budget for all rounds: a ring that refills itself ends no round for good. */
-	do {
+	/*
+	 * One budget for all rounds, and a round costs as much as a request: a ring that
+	 * refills itself, or one that only ever looks as if it did, gives way as others do.
+	 */
+	for (;; budget.requests++) {
 		before = q->stats.requests;
 		more = vk_queue_work(q, &budget, since);
 		/* All requests are in flight: the next completion leads here again. */
@@ -197,8 +200,9 @@ static int vk_queue_pass(struct vk_queue *q, struct vk_worker *worker, u64 since
 			return more < 0 ? more : err ?: more;
 		}
 		more = vk_queue_finish(q, before);
-	} while (more > 0);
-	return more;
+		if (more <= 0)
+			return more;
+	}
 }
 
 /* What the class completes of a queue that takes no more is the driver's to have. */
