@@ -6,7 +6,7 @@
  * out: see rig.h
  */
 #include "rig.h"
-
+#include <endian.h>
 #include <unistd.h>
 
 void rig_lay_out(struct rig *r, const struct rig_conf *conf)
@@ -140,4 +140,14 @@ u32 rig_wait_broken(struct rig *r, struct vq *q)
 	stats = vdev_get_stats(r->fd, q->index);
 	CHECK(!stats.running, "queue %u broke and runs", q->index);
 	return stats.error;
+}
+
+void rig_make_self_refilling(struct rig *r, u32 index, u32 ahead)
+{
+	struct drv *d = &r->q[index].drv;
+
+	drv_set_desc(&d->desc[0], GMEM_HIGH, 16, VRING_DESC_F_WRITE, 0);
+	d->used->idx = htole16(ahead);
+	CHECK(!__vdev_set_addr(r->fd, index, d->desc, d->used, d->used),
+	      "SET_VRING_ADDR");
 }

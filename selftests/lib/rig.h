@@ -82,4 +82,12 @@ void rig_ping(struct vq *q);
 /* Waits for the err eventfd, and returns why the queue broke (stats.error). */
 u32 rig_wait_broken(struct rig *r, struct vq *q);
 
+/*
+ * Makes a hog of a split queue that has not run: its avail ring and its used ring are the
+ * same memory, so that avail.idx is used.idx. Once that is @ahead of BASE it stays so:
+ * each used element makes the next one available, with nobody's help, and its 0s are
+ * head 0.
+ */
+void rig_make_self_refilling(struct rig *r, u32 index, u32 ahead);
+
 #endif
