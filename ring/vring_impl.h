@@ -7,6 +7,10 @@
 
 #include "vring.h"
 
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "fields that are stored together are laid out for little-endian hosts"
+#endif
+
 /* Each with the context and the return value of its public namesake. */
 int vring_split_init(struct vring_dev *vr, const struct vring_config *cfg);
 int vring_split_load(struct vring_dev *vr, u32 state);
