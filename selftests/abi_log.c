@@ -380,6 +380,24 @@ TEST_F(log, fd_is_an_eventfd_or_minus_1)
 	EXPECT_EQ(0, ev_take(good));
 }
 
+/* By the end of its ownership, and by the end of the device. */
+TEST_F(log, eventfd_goes_with_the_owner)
+{
+	int id = ev_id(ev_new()), i;
+
+	for (i = 0; i < 150; i++) {
+		int fd = ev_new(), dev = vdev_open("null");
+
+		vdev_set_owner(dev);
+		vdev_set_log_fd(dev, fd);
+		if (i % 2)
+			vdev_reset_owner(dev);
+		close(fd);
+		close(dev);
+	}
+	EXPECT_GT(id + 50, ev_id(ev_new()));
+}
+
 /* ---- SET_VRING_ADDR ---- */
 
 TEST_F(log, ring_log_address_is_4_byte_aligned)

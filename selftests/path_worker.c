@@ -10,9 +10,11 @@
 
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "lib/hammer.h"
 #include "lib/rig.h"
@@ -229,6 +231,86 @@ FIXTURE_SETUP(ends)
 
 FIXTURE_TEARDOWN(ends)
 {
+}
+
+/* ---- a worker that ends before it could run ---- */
+
+static void pin(pid_t tid, int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	CHECK(!sched_setaffinity(tid, sizeof(set), &set), "CPU %d", cpu);
+}
+
+/* Keeps CPU 0 from all ordinary threads, until @waiter waits for a worker's end. */
+struct holder {
+	pid_t waiter;
+	atomic_bool holds, saw_it;
+};
+
+static bool waits_for_an_end(pid_t tid)
+{
+	char path[64], name[64] = "";
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/wchan", tid);
+	fd = open(path, O_RDONLY);
+	CHECK(fd >= 0 && read(fd, name, sizeof(name) - 1) >= 0, "%s", path);
+	close(fd);
+	return strstr(name, "task_stop") || strstr(name, "kthread_stop");
+}
+
+static void *hold_cpu_0(void *arg)
+{
+	struct sched_param first = { 1 };
+	struct holder *h = arg;
+	struct deadline end;
+
+	pin(0, 0);
+	CHECK(!sched_setscheduler(0, SCHED_FIFO, &first), "SCHED_FIFO");
+	atomic_store(&h->holds, true);
+	end = deadline_in(DEADLINE_MS);
+	while (!waits_for_an_end(h->waiter) && !deadline_passed(&end))
+		;
+	atomic_store(&h->saw_it, !deadline_passed(&end));
+	return NULL;
+}
+
+TEST_F(ends, freed_with_a_queue_on_its_list)
+{
+	struct rig_conf conf = { .class = "null" };
+	struct holder h = { .waiter = gettid() };
+	struct deadline end = deadline_in(DEADLINE_MS);
+	pthread_t thread;
+	struct rig r;
+	u32 other;
+
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		SKIP(return, "needs 2 CPUs");
+	rig_open(&r, &conf);
+	rig_start(&r);
+	rig_ping(&r.q[0]);
+	rig_ping(&r.q[1]);
+	pin(0, 1);
+	pin(proc_thread("vkick-null-"), 0);
+	other = vdev_new_worker(r.fd);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, hold_cpu_0, &h));
+	while (!atomic_load(&h.holds))
+		ASSERT_FALSE(deadline_passed(&end));
+
+	/* It is on the list of a worker that cannot run, and whose end comes first. */
+	ASSERT_LE(0, drv_add1(&r.q[1].drv, GMEM_HIGH, 16, true));
+	drv_kick(&r.q[1].drv, r.q[1].kick);
+	vdev_attach_worker(r.fd, 0, other);
+	vdev_attach_worker(r.fd, 1, other);
+	ASSERT_EQ(0, __vdev_free_worker(r.fd, 0));
+	pthread_join(thread, NULL);
+	EXPECT_TRUE(h.saw_it);
+	EXPECT_LE(0, rig_complete(&r.q[1], NULL));
+	rig_ping(&r.q[1]);
+	rig_close(&r);
 }
 
 TEST_F_TIMEOUT(ends, twenty_thousand_new_and_freed_leak_nothing, 240)
