@@ -43,6 +43,7 @@ help:
 	@echo '  make lint             sparse, checkpatch, warnings of both kernels'
 	@echo '  make coverage         which lines of ring/ its tests run'
 	@echo '  make fuzz             fuzz ring/ for FUZZ_SECONDS=600; make fuzz-corpus keeps what that found'
+	@echo '  make mutants          put known faults in, one by one, and see the tests catch them (M=NAME: some)'
 	@echo '  make clean            remove what was built; downloads stay in ~/.cache/vkick'
 
 .PHONY: modules
@@ -95,6 +96,10 @@ fuzz:
 	lab/setup
 	$(MAKE) -C selftests fuzzer O=$(O)/selftests
 	FUZZ_SECONDS=$(FUZZ_SECONDS) SELFTESTS=$(O)/selftests selftests/run -t $$(($(FUZZ_SECONDS) + 120)) ring_fuzz
+
+.PHONY: mutants
+mutants:
+	selftests/mutants/run $(M)
 
 .PHONY: fuzz-corpus
 fuzz-corpus:
