@@ -17,6 +17,7 @@
 #include "lib/hammer.h"
 #include "lib/rig.h"
 
+#define ENOUGH_MS	60000
 #define WHOLE_SWAPS	1000	/* maps and unmaps 10 MiB each time */
 
 FIXTURE(swap)
@@ -248,6 +249,7 @@ TEST_F_TIMEOUT(swap, no_request_sees_half_of_each_table, 120)
 	};
 	const size_t size = PAGES * GMEM_PAGE;
 	struct rig *r = &self->r;
+	struct deadline enough = deadline_in(ENOUGH_MS);
 	struct two t = { .r = r };
 	u8 *old, *new;
 	int i;
@@ -262,6 +264,10 @@ TEST_F_TIMEOUT(swap, no_request_sees_half_of_each_table, 120)
 	old = NULL;
 	for (i = 0; i < variant->swaps; i++) {
 		struct vhost_memory *table;
+
+		/* A kernel that looks for faults takes its time. */
+		if (i > variant->swaps / 10 && deadline_passed(&enough))
+			break;
 
 		new = map(t.memfd[i % 2], size, 0);
 		table = two_table(&r->mem, new);
@@ -279,7 +285,7 @@ TEST_F_TIMEOUT(swap, no_request_sees_half_of_each_table, 120)
 	}
 	atomic_store(&t.stop, true);
 	pthread_join(t.thread, NULL);
-	TH_LOG("%llu requests in one memory, %llu in the other",
+	TH_LOG("%d tables; %llu requests in one memory, %llu in the other", i,
 	       (unsigned long long)t.in[0], (unsigned long long)t.in[1]);
 	EXPECT_LT(100, t.in[0]);
 	EXPECT_LT(100, t.in[1]);
