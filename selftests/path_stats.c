@@ -7,6 +7,12 @@
  */
 #include "kselftest_harness.h"
 
+#include <fcntl.h>
+#include <glob.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
 #include "lib/hammer.h"
 #include "lib/rig.h"
 
@@ -222,6 +228,46 @@ TEST(queues_count_apart)
 	EXPECT_EQ(3, vdev_get_stats(r.fd, 0).requests);
 	EXPECT_EQ(5, vdev_get_stats(r.fd, 1).requests);
 	EXPECT_EQ(1, vdev_get_stats(r.fd, 1).index);
+}
+
+/* For people: the same, as text. */
+TEST(debugfs_tells_the_same)
+{
+	struct rig_conf conf = { .class = "null" };
+	char text[4096], want[128];
+	struct vkick_stats s;
+	struct rig r;
+	glob_t found;
+	ssize_t n;
+	int i, fd;
+
+	rig_open(&r, &conf);
+	rig_start(&r);
+	for (i = 0; i < 10; i++)
+		rig_ping(&r.q[0]);
+	rig_stop(&r);
+	s = vdev_get_stats(r.fd, 0);
+
+	if (glob("/sys/kernel/debug/vkick/null-*", 0, NULL, &found))
+		SKIP(return, "no debugfs");
+	ASSERT_EQ(1, found.gl_pathc);
+	fd = open(found.gl_pathv[0], O_RDONLY);
+	ASSERT_LE(0, fd);
+	n = read(fd, text, sizeof(text) - 1);
+	ASSERT_LT(0, n);
+	text[n] = 0;
+	close(fd);
+	globfree(&found);
+
+	snprintf(want, sizeof(want), "class null, owner %d\nqueue 0: stopped, error 0\n",
+		 getpid());
+	EXPECT_EQ(0, strncmp(text, want, strlen(want))) TH_LOG("%s", text);
+	snprintf(want, sizeof(want), "  kicks %llu passes %llu requests 10 bytes_in 0 ",
+		 (unsigned long long)s.kicks, (unsigned long long)s.passes);
+	EXPECT_NE(NULL, strstr(text, want)) TH_LOG("%s", text);
+	EXPECT_NE(NULL, strstr(text, "\nqueue 1: stopped, error 0\n"));
+	EXPECT_NE(NULL, strstr(text, "  kick_to_used >= "));
+	rig_close(&r);
 }
 
 TEST_HARNESS_MAIN
