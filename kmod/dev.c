@@ -319,7 +319,8 @@ int vk_dev_set_log_base(struct vk_dev *dev, u64 base)
  * @dev: device, dev->mutex held
  * @fd: eventfd, or VHOST_FILE_UNBIND to have none
  *
- * Return: 0; -EBADF or -EINVAL for a bad fd, with the old one kept; -EINTR.
+ * Queues change over one by one. Return: 0; -EBADF or -EINVAL for a bad fd, with the old
+ * one kept, unless the owner closes the fd meanwhile; -EINTR.
  */
 int vk_dev_set_log_fd(struct vk_dev *dev, int fd)
 {

@@ -99,8 +99,7 @@ static int vk_req_push(struct vk_queue *q, struct vk_req *req)
 static void vk_req_put(struct vk_queue *q, struct vk_req *req)
 {
 	list_move(&req->link, &q->free);
-	/* vk_queue_quiesce() looks at it without the lock. */
-	WRITE_ONCE(q->in_flight, q->in_flight - 1);
+	q->in_flight--;
 }
 
 /* With IN_ORDER: pushes what is complete, and has nothing before it that is not. */
@@ -145,7 +144,7 @@ int vk_req_submit(struct vk_queue *q, struct vk_req *req)
 
 	/* It may be on q->done already, but that is looked at under this lock alone. */
 	req->complete = !err;
-	WRITE_ONCE(q->in_flight, q->in_flight + 1);
+	q->in_flight++;
 	if (q->vring.in_order)
 		list_move_tail(&req->link, &q->in_order);
 	else

@@ -33,6 +33,7 @@
  *			the worker and close() waits for it killably.
  *       eventfd's wqh.lock	inside the eventfd code, when we signal it
  *       queue->settled.lock	inside the wait-queue code
+ *       owner's mmap_lock	inside user access, and as a dirty log is made or freed
  *   eventfd's wqh.lock	held by whoever signals a kick, irqs off, around
  *			vk_kick_wakeup(), which takes no lock.
  *
