@@ -223,7 +223,11 @@ TEST_F(harmless, is_served_as_it_stands)
 	EXPECT_EQ(0, vdev_get_stats(r->fd, 0).error);
 }
 
-/* Descriptors come and go while the worker looks at them. */
+/*
+ * Descriptors come and go while the worker looks at them. If those that it has popped
+ * and not published look available again, the driver has more out than the ring holds,
+ * and that queue breaks; nothing worse.
+ */
 TEST(flags_flipped_to_and_fro_under_the_worker)
 {
 	struct rig_conf conf = {
@@ -250,7 +254,8 @@ TEST(flags_flipped_to_and_fro_under_the_worker)
 	rig_ping(&r.q[1]);
 	rig_stop(&r);
 	stats = vdev_get_stats(r.fd, 0);
-	EXPECT_EQ(0, stats.error);
+	if (stats.error)
+		EXPECT_EQ(EINVAL, stats.error);
 	TH_LOG("%llu seen", (unsigned long long)stats.requests);
 	EXPECT_TRUE(gmem_canaries_ok(&r.mem));
 	rig_close(&r);
