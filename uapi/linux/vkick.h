@@ -15,10 +15,11 @@
  *			address space (every call but the GET_FEATURES getters
  *			and VKICK_GET_INFO)
  *	EBUSY		owned already (SET_OWNER); the queue runs, and must be
- *			stopped first (NUM, BASE, SET_FEATURES); the worker has
- *			queues (FREE_WORKER)
+ *			stopped first (NUM, BASE, SET_FEATURES; all of them:
+ *			VKICK_BLK_SET_FILE); the worker has queues (FREE_WORKER)
  *	ENOBUFS		no queue with this index
- *	ENODEV		no worker with this id
+ *	ENODEV		no worker with this id; a queue of a device without a backend
+ *			is to start (VKICK_BLK_SET_FILE)
  *	ENOSPC		the device has as many workers as it can
  *	EAGAIN		no more threads for this process (RLIMIT_NPROC, pids.max)
  *	EINVAL		a value is out of range or misaligned, regions overlap
@@ -30,7 +31,8 @@
  *	EOPNOTSUPP	unknown feature bits, flags or nonzero padding
  *	E2BIG		too many memory regions; nonzero bytes past the end of
  *			a struct
- *	EBADF		the fd is not open; or is not an eventfd (EINVAL)
+ *	EBADF		the fd is not open, or not for reading; one of the wrong
+ *			type is EINVAL
  *	ENOTTY		no such ioctl on this device
  *	EINTR		a fatal signal came while waiting for a busy queue
  *	ENOMEM		no memory, or the log does not fit RLIMIT_MEMLOCK
@@ -195,11 +197,73 @@ struct vkick_null_latency {
 	__aligned_u64 latency_ns;
 };
 
+/**
+ * struct vkick_blk_file - VKICK_BLK_SET_FILE: what a disk's data lie in
+ * @size: sizeof(struct vkick_blk_file)
+ * @fd: a regular file or a block device, open for reading at least; -1: none
+ *
+ * Requests are submitted as the fd was opened: with O_DIRECT from and to the guest's
+ * pages, else through the page cache. If it was opened without write access the disk
+ * is read-only. The device keeps the file, so the fd may be closed. EBUSY while a
+ * queue runs.
+ */
+struct vkick_blk_file {
+	__u32 size;
+	__s32 fd;
+};
+
+/* Limits of struct vkick_blk_config, and of one request's data. */
+#define VKICK_BLK_MAX_SEGS		1022U
+#define VKICK_BLK_MAX_RANGES		256U
+#define VKICK_BLK_MAX_REQUEST_BYTES	(16U << 20)
+
+#define VKICK_BLK_SERIAL_BYTES		20
+
+/* Flags of struct vkick_blk_config. */
+#define VKICK_BLK_READ_ONLY	(1U << 0)	/* writes of any kind fail with IOERR */
+#define VKICK_BLK_WRITE_THROUGH	(1U << 1)	/* a write completes when it is durable */
+
+/**
+ * struct vkick_blk_config - VKICK_BLK_SET_CONFIG: what the driver was promised
+ * @size: sizeof(struct vkick_blk_config)
+ * @flags: VKICK_BLK_READ_ONLY, VKICK_BLK_WRITE_THROUGH; others EOPNOTSUPP
+ * @capacity: of the disk, in sectors of 512 bytes, at most 2^54; 0 at first
+ * @seg_max: data descriptors of one request, 1 to VKICK_BLK_MAX_SEGS, else EINVAL
+ * @max_discard_seg: ranges of a discard, 0 (none are served) to VKICK_BLK_MAX_RANGES
+ * @max_discard_sectors: of each
+ * @max_write_zeroes_seg: as for discards
+ * @max_write_zeroes_sectors: of each
+ * @reserved: 0, else EOPNOTSUPP
+ * @serial: for VIRTIO_BLK_T_GET_ID, filled up with zeroes
+ *
+ * The fields of struct virtio_blk_config that the device has to know: a request that
+ * keeps to none of them fails with VIRTIO_BLK_S_IOERR. May be set at any time, so
+ * that a disk is resized, or its cache switched, under load: each request goes by
+ * one configuration, and by the new one if the driver made it available after the
+ * ioctl returned. A driver without VIRTIO_BLK_F_FLUSH has write-through in any case
+ * (VIRTIO 1.2, 5.2.6.2).
+ */
+struct vkick_blk_config {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 capacity;
+	__u32 seg_max;
+	__u32 max_discard_seg;
+	__u32 max_discard_sectors;
+	__u32 max_write_zeroes_seg;
+	__u32 max_write_zeroes_sectors;
+	__u32 reserved;
+	__u8  serial[VKICK_BLK_SERIAL_BYTES];
+	__u32 reserved2;
+};
+
 #define VKICK_GET_INFO		_IOWR(VKICK_IOCTL_TYPE, 0x00, struct vkick_info)
 #define VKICK_SET_RUNNING	_IOW(VKICK_IOCTL_TYPE, 0x01, struct vkick_running)
 #define VKICK_GET_STATS		_IOWR(VKICK_IOCTL_TYPE, 0x02, struct vkick_stats)
 
 /* Of one class alone; ENOTTY elsewhere. */
 #define VKICK_NULL_SET_LATENCY	_IOW(VKICK_IOCTL_TYPE, 0x10, struct vkick_null_latency)
+#define VKICK_BLK_SET_FILE	_IOW(VKICK_IOCTL_TYPE, 0x11, struct vkick_blk_file)
+#define VKICK_BLK_SET_CONFIG	_IOW(VKICK_IOCTL_TYPE, 0x12, struct vkick_blk_config)
 
 #endif /* _UAPI_LINUX_VKICK_H */
