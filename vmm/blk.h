@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A disk: what dev_blk.c knows of it, and what both datapaths serve it by.
+ */
+#ifndef BLK_H
+#define BLK_H
+
+#include <linux/virtio_blk.h>
+
+#include "vmm.h"
+
+#define BLK_SECTOR_BYTES	512
+
+/* Of one request: segs times bytes is what the module takes of one at most. */
+#define BLK_MAX_SEGS		254
+#define BLK_MAX_SEG_BYTES	(64 * KIB)
+
+#define BLK_MAX_RANGES		64
+
+/**
+ * struct blk_disk - one disk
+ * @path: as given
+ * @fd: the file or block device
+ * @direct: @fd was opened with O_DIRECT
+ * @is_bdev: @fd is a block device
+ * @read_only: the guest was told so
+ * @block_bytes: logical block size, 512 to 4096: the guest's requests are multiples,
+ *	and its buffers aligned
+ * @seg_max: data segments of a request
+ * @max_discard_sectors: of a range; 0: no discards. As @max_write_zeroes_sectors
+ * @serial: filled up with zeroes
+ * @iothreads: threads of the user datapath, workers of the kernel's: 1 to one a queue
+ * @poll_us: busy polling, microseconds; 0: none
+ * @capacity: sectors; vm->lock to write, any thread to read
+ * @write_back: a write may complete before it is durable, as @capacity
+ *
+ * Constant once the device is made, but for the last two.
+ */
+struct blk_disk {
+	const char *path;
+	int fd;
+	bool direct;
+	bool is_bdev;
+	bool read_only;
+	u32 block_bytes;
+	u32 physical_block_bytes;
+	u32 min_io_bytes;
+	u32 opt_io_bytes;
+	u32 seg_max;
+	u32 max_discard_sectors;
+	u32 discard_align_sectors;
+	u32 max_write_zeroes_sectors;
+	u8 serial[VIRTIO_BLK_ID_BYTES];
+	u32 iothreads;
+	u32 poll_us;
+	_Atomic u64 capacity;
+	_Atomic bool write_back;
+};
+
+#endif
