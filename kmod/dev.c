@@ -41,7 +41,7 @@ int vk_dev_open(const struct vk_class *class, struct file *file)
 	int err;
 	u32 i;
 
-	dev = kzalloc(struct_size(dev, vqs, class->nvqs), GFP_KERNEL_ACCOUNT);
+	dev = kvzalloc(struct_size(dev, vqs, class->nvqs), GFP_KERNEL_ACCOUNT);
 	if (!dev)
 		return -ENOMEM;
 	dev->class = class;
@@ -66,7 +66,7 @@ int vk_dev_open(const struct vk_class *class, struct file *file)
 free_id:
 	ida_free(&vk_dev_ids, dev->id);
 free_dev:
-	kfree(dev);
+	kvfree(dev);
 	return err;
 }
 
@@ -161,7 +161,7 @@ int vk_dev_release(struct inode *inode, struct file *file)
 		dev->class->release(dev);
 	ida_free(&vk_dev_ids, dev->id);
 	/* vk_req_done() may still be on its way out of a queue. */
-	kfree_rcu(dev, rcu);
+	kvfree_rcu(dev, rcu);
 	return 0;
 }
 
@@ -199,7 +199,7 @@ static int vk_dev_set_views(struct vk_dev *dev, struct vk_mem *mem, struct vk_lo
 }
 
 /* Return: 1 if a queue runs or drains, 0, -EINTR. */
-static int vk_dev_busy(struct vk_dev *dev)
+int vk_dev_busy(struct vk_dev *dev)
 {
 	bool busy = false;
 	u32 i;

@@ -233,29 +233,28 @@ static int vk_log_tell(struct vk_queue *q, int news)
 }
 
 /**
- * vk_log_chain() - log what a request wrote into guest buffers
+ * vk_log_segs() - log what a request wrote into guest buffers
  * @q: queue that logs
- * @c: the request's chain, with its segments
- * @written: bytes from the start of the writable part, all written by now
+ * @seg: the writable part of the request's chain
+ * @bytes: from its start, all written by now
  *
  * Return: 0 or -EFAULT.
  */
-int vk_log_chain(struct vk_queue *q, const struct vring_chain *c, u64 written)
+int vk_log_segs(struct vk_queue *q, const struct vring_seg *seg, u64 bytes)
 {
-	const struct vring_seg *seg = c->segs + c->nr_out;
 	int news = 0;
 
-	if (!written)
+	if (!bytes)
 		return 0;
 	smp_mb();		/* (L) */
-	for (; written; seg++) {
-		u64 bytes = min_t(u64, seg->len, written);
-		int ret = vk_log_mark(q->log, seg->gpa, bytes);
+	for (; bytes; seg++) {
+		u64 n = min_t(u64, seg->len, bytes);
+		int ret = vk_log_mark(q->log, seg->gpa, n);
 
 		if (ret < 0)
 			return ret;
 		news |= ret;
-		written -= bytes;
+		bytes -= n;
 	}
 	return vk_log_tell(q, news);
 }

@@ -11,14 +11,14 @@
 struct mm_struct;
 struct vk_mem;
 struct vk_queue;
-struct vring_chain;
+struct vring_seg;
 
 /* log.c. map, put: process. Others: queue->lock held, owner's mm */
 struct vk_log *vk_log_map(u64 base, const struct vk_mem *mem);
 void vk_log_get(struct vk_log *log);
 void vk_log_put(struct vk_log *log);
 bool vk_log_covers(const struct vk_log *log, u64 gpa, u64 bytes);
-int vk_log_chain(struct vk_queue *q, const struct vring_chain *c, u64 written);
+int vk_log_segs(struct vk_queue *q, const struct vring_seg *seg, u64 bytes);
 int vk_log_ring(struct vk_queue *q);
 
 #endif

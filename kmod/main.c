@@ -48,6 +48,7 @@ static const struct file_operations vk_node_fops = {
 static struct vk_node vk_nodes[] = {
 	VK_NODE(null),
 	VK_NODE(rng),
+	VK_NODE(blk),
 };
 
 static int __init vk_init(void)

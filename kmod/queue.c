@@ -6,6 +6,7 @@
  * in:  a runnable queue, from the worker
  * out: requests to the class; used elements and a call to the driver
  */
+#include <linux/blkdev.h>
 #include <linux/log2.h>
 #include <linux/sched.h>
 #include <linux/sched/clock.h>
@@ -48,6 +49,8 @@ static int vk_queue_map(struct vk_queue *q, struct vk_req *req)
 			   q->iov + out, VK_MAX_CHAIN - out);
 	if (in < 0)
 		return in;
+	q->nr_out_iov = out;
+	q->nr_in_iov = in;
 	iov_iter_init(&req->out, ITER_SOURCE, q->iov, out, c->out_bytes);
 	iov_iter_init(&req->in, ITER_DEST, q->iov + out, in, c->in_bytes);
 	return 0;
@@ -63,7 +66,6 @@ static int vk_queue_serve(struct vk_queue *q, struct vk_req *req,
 
 	trace_vkick_pop(q, c);
 	req->token = c->token;
-	req->written = 0;
 	err = vk_queue_map(q, req);
 	if (err)
 		return err;
@@ -113,6 +115,20 @@ static int vk_queue_drain(struct vk_queue *q, struct vk_budget *budget)
 		cond_resched();
 	}
 	return 1;
+}
+
+/* The same under a plug, if that is worth it: the block layer sees them as one batch. */
+static int vk_queue_drain_plugged(struct vk_queue *q, struct vk_budget *budget)
+{
+	struct blk_plug plug;
+	int ret;
+
+	if (!q->dev->class->plugs)
+		return vk_queue_drain(q, budget);
+	blk_start_plug(&plug);
+	ret = vk_queue_drain(q, budget);
+	blk_finish_plug(&plug);
+	return ret;
 }
 
 /* Elements pushed since @before were published: call if the driver wants it. */
@@ -169,7 +185,7 @@ static int vk_queue_work(struct vk_queue *q, struct vk_budget *budget, u64 since
 	if (!ret)
 		ret = vring_disable_notify(&q->vring);
 	if (!ret)
-		ret = vk_queue_drain(q, budget);
+		ret = vk_queue_drain_plugged(q, budget);
 	if (q->stats.requests != before || budget->requests != served)
 		vk_poll_work_came(q, since);
 	return ret;

@@ -81,9 +81,11 @@ void vk_req_free_all(struct vk_queue *q)
 	q->chain.segs = NULL;
 }
 
-/* A free request, which stays where it is until vk_req_submit(); NULL: all in flight. */
+/* A free request, which stays where it is until vk_req_submit(); NULL: too much in flight. */
 struct vk_req *vk_req_get(struct vk_queue *q)
 {
+	if (q->held_bytes >= VK_MAX_HELD_BYTES)
+		return NULL;
 	return list_first_entry_or_null(&q->free, struct vk_req, link);
 }
 
@@ -100,6 +102,30 @@ static void vk_req_put(struct vk_queue *q, struct vk_req *req)
 {
 	list_move(&req->link, &q->free);
 	q->in_flight--;
+	q->held_bytes -= req->held_bytes;
+	kfree(req->log_segs);
+	req->log_segs = NULL;
+}
+
+/* The chain is gone when a request is done later: its writable part is kept for the log. */
+static int vk_req_keep_segs(struct vk_queue *q, struct vk_req *req)
+{
+	const struct vring_chain *c = &q->chain;
+
+	if (!q->log || !q->dev->class->req_bytes || !c->nr_in)
+		return 0;
+	req->log_segs = kmemdup(c->segs + c->nr_out, c->nr_in * sizeof(*c->segs),
+				GFP_KERNEL_ACCOUNT);
+	return req->log_segs ? 0 : -ENOMEM;
+}
+
+/* Logs what a request wrote; all of it if it failed, since nobody knows how far it got. */
+static int vk_req_log(struct vk_queue *q, const struct vk_req *req,
+		      const struct vring_seg *segs, int err)
+{
+	u64 bytes = err ? req->token.in_bytes : max(req->written, req->touched);
+
+	return vk_log_segs(q, segs, bytes);
 }
 
 /* With IN_ORDER: pushes what is complete, and has nothing before it that is not. */
@@ -127,24 +153,35 @@ static int vk_req_push_in_order(struct vk_queue *q)
  */
 int vk_req_submit(struct vk_queue *q, struct vk_req *req)
 {
+	struct vring_chain *c = &q->chain;
 	int err;
 
 	req->error = 0;
 	req->complete = false;
-	err = q->dev->class->serve(q, req);
-	if (q->log && !err)
-		err = vk_log_chain(q, &q->chain, req->written);
-	else if (q->log && err != -EIOCBQUEUED)
-		/* Nobody knows how far it got. */
-		vk_log_chain(q, &q->chain, q->chain.in_bytes);
-	if (err && err != -EIOCBQUEUED)
+	req->written = 0;
+	req->touched = 0;
+	req->held_bytes = 0;
+	err = vk_req_keep_segs(q, req);
+	if (err)
 		return err;
-	if (!err && list_empty(&q->in_order))
-		return vk_req_push(q, req);
+	err = q->dev->class->serve(q, req);
+	if (err != -EIOCBQUEUED) {
+		int logged = q->log ? vk_req_log(q, req, c->segs + c->nr_out, err) : 0;
+
+		err = err ?: logged;
+		kfree(req->log_segs);
+		req->log_segs = NULL;
+		if (err)
+			return err;
+		req->held_bytes = 0;
+		if (list_empty(&q->in_order))
+			return vk_req_push(q, req);
+		req->complete = true;
+	}
 
 	/* It may be on q->done already, but that is looked at under this lock alone. */
-	req->complete = !err;
 	q->in_flight++;
+	q->held_bytes += req->held_bytes;
 	if (q->vring.in_order)
 		list_move_tail(&req->link, &q->in_order);
 	else
@@ -155,7 +192,7 @@ int vk_req_submit(struct vk_queue *q, struct vk_req *req)
 /**
  * vk_req_done() - the class has done a request, for which serve() returned -EIOCBQUEUED
  * @req: with @written set; not the class's any more
- * @error: 0, or -errno that breaks the queue
+ * @error: 0, or -errno that breaks the queue; of a class with @finish, which says, 0
  *
  * Context: any, also with irqs off, also before serve() returned.
  */
@@ -172,6 +209,19 @@ void vk_req_done(struct vk_req *req, int error)
 			wake_up(&q->settled);
 	}
 	rcu_read_unlock();
+}
+
+/* What the class and the log still want of a request that is done. Return: as serve() */
+static int vk_req_finish(struct vk_queue *q, struct vk_req *req)
+{
+	const struct vk_class *class = q->dev->class;
+	int err = req->error, logged = 0;
+
+	if (class->finish)
+		err = class->finish(q, req);
+	if (err != -EIOCBQUEUED && req->log_segs)
+		logged = vk_req_log(q, req, req->log_segs, err);
+	return err ?: logged;
 }
 
 /**
@@ -191,6 +241,11 @@ int vk_req_reap(struct vk_queue *q)
 		return 0;
 	list = llist_reverse_order(list);
 	llist_for_each_entry_safe(req, next, list, done) {
+		int ret = vk_req_finish(q, req);
+
+		if (ret == -EIOCBQUEUED)
+			continue;
+		req->error = ret;
 		if (q->vring.in_order) {
 			req->complete = true;
 			continue;
@@ -207,10 +262,14 @@ int vk_req_reap(struct vk_queue *q)
 void vk_req_discard(struct vk_queue *q)
 {
 	struct llist_node *list = llist_del_all(&q->done);
+	const struct vk_class *class = q->dev->class;
 	struct vk_req *req, *next;
 
-	llist_for_each_entry_safe(req, next, list, done)
+	llist_for_each_entry_safe(req, next, list, done) {
+		if (class->discard)
+			class->discard(req);
 		vk_req_put(q, req);
+	}
 	list_for_each_entry_safe(req, next, &q->in_order, link)
 		if (req->complete)
 			vk_req_put(q, req);

@@ -19,6 +19,7 @@
  *   struct vk_mem	the owner's memory table. Immutable; each queue holds
  *			a reference, the last put frees it.
  *   struct vk_log	the dirty log's bitmap, mapped. Likewise.
+ *   struct vk_blk	a disk, of a device of class blk; see blk.h.
  *   struct vk_kick	the tie from a kick eventfd's wait queue to its queue. Holds
  *			the eventfd's file, so that the wait queue outlives the tie.
  *
@@ -88,8 +89,12 @@
 /* Workers of one device, at most. */
 #define VK_MAX_WORKERS		128
 
-/* Requests that the class has at a time, of one queue: at most this, and its size. */
+/*
+ * What the class has at a time, of one queue: requests, at most this and the queue's
+ * size; and memory held for them, exceeded by one request at most.
+ */
 #define VK_MAX_IN_FLIGHT	1024
+#define VK_MAX_HELD_BYTES	(64U << 20)
 
 /*
  * A pass ends after this much work, and the queue goes to the end of its worker's
@@ -124,20 +129,27 @@ struct dentry;
  *	behind them are the next request's afterwards
  * @in: what it gives us to write
  * @written: set by the class: bytes written from the start of @in
+ * @touched: set by the class if more than that may have been written, as @written;
+ *	for the dirty log
+ * @held_bytes: set by the class in serve(), if it holds memory for the request
  * @done: [A] on q->done from vk_req_done() until the worker takes it off
  * @link: [Q] on q->free, or with IN_ORDER on q->in_order
  * @complete: [Q] with IN_ORDER: only those before it keep it from the driver
+ * @log_segs: [Q] where in guest memory @in is; NULL if writes are not logged
  */
 struct vk_req {
 	struct vk_queue *q;
 	struct vring_token token;
 	int error;
 	u32 written;
+	u32 touched;
+	u32 held_bytes;
 	struct iov_iter out;
 	struct iov_iter in;
 	struct llist_node done;
 	struct list_head link;
 	bool complete;
+	struct vring_seg *log_segs;
 };
 
 /**
@@ -156,12 +168,14 @@ struct vk_class_ioctl {
  * @device_id: virtio device ID (VIRTIO 1.2, section 5), 0 if it has none
  * @nvqs: virtqueues of a device, up to VK_MAX_QUEUES
  * @features: offered beyond VK_CORE_FEATURES
+ * @plugs: requests become bios, so they are submitted under a plug
  * @req_bytes: size of the class's request, which starts with a struct vk_req; 0: the
  *	class completes each request in @serve, and one struct vk_req is enough
  * @open: optional; make dev->priv. Context: open(2). Return: 0 or -errno
  * @release: optional; undo @open. No queue runs, and none will
  * @disown: optional; forget what the owner set. No queue runs
  * @ioctls: optional; the class's own, up to one with @fn NULL
+ * @start: optional; a queue of it is to start. Return: 0 or -errno, and then it does not
  * @req_init: with @req_bytes: prepare a request's memory, once
  * @req_exit: undo @req_init; the class has done with the request, but the context
  *	that called vk_req_done() may not have returned yet
@@ -170,20 +184,28 @@ struct vk_class_ioctl {
  *	-EIOCBQUEUED if vk_req_done() will tell (classes with @req_bytes); another
  *	-errno for a request that breaks the queue. What the class's protocol has
  *	a status for is not an error here
+ * @finish: optional; what is left to do of a request once vk_req_done() told: only here
+ *	may guest memory be touched. Context and return: as @serve
+ * @discard: with @finish: let go of what @finish would have; the driver gets nothing.
+ *	Context: process, without the owner's mm
  */
 struct vk_class {
 	const char *name;
 	u32 device_id;
 	u32 nvqs;
 	u64 features;
+	bool plugs;
 	size_t req_bytes;
 	int (*open)(struct vk_dev *dev);
 	void (*release)(struct vk_dev *dev);
 	void (*disown)(struct vk_dev *dev);
 	const struct vk_class_ioctl *ioctls;
+	int (*start)(struct vk_queue *q);
 	void (*req_init)(struct vk_req *req);
 	void (*req_exit)(struct vk_req *req);
 	int (*serve)(struct vk_queue *q, struct vk_req *req);
+	int (*finish)(struct vk_queue *q, struct vk_req *req);
+	void (*discard)(struct vk_req *req);
 };
 
 /* Step 2: ties a kick eventfd to its queue. */
@@ -255,13 +277,16 @@ struct vk_queue {
 	struct vk_log *log;		/* [Q] NULL: writes are not logged */
 	struct vring_dev vring;		/* [Q] laid out unless stopped */
 	struct vring_chain chain;	/* [Q] room for the largest, with... */
-	struct iovec *iov;		/* [Q] ...its segments in the owner's memory */
+	struct iovec *iov;		/* [Q] ...its segments in the owner's memory: */
+	u32 nr_out_iov;			/* [Q] first those that we read */
+	u32 nr_in_iov;			/* [Q] then those that we write */
 	struct vk_poll poll;
 
 	/* Requests, see req.c. */
 	void *reqs;			/* [Q] the array of them */
 	u32 nr_reqs;			/* [Q] */
 	u32 in_flight;			/* [Q] with the class, or held back by IN_ORDER */
+	u64 held_bytes;			/* [Q] by those */
 	struct list_head free;		/* [Q] */
 	struct list_head in_order;	/* [Q] with IN_ORDER: in flight, oldest first */
 	struct llist_head done;		/* [A] completed, not yet seen by the worker */
@@ -303,9 +328,10 @@ struct vk_dev {
 	struct vk_queue vqs[];		/* [C] class->nvqs of them */
 };
 
-/* null.c, rng.c */
+/* null.c, rng.c, blk.c */
 extern const struct vk_class vk_null_class;
 extern const struct vk_class vk_rng_class;
+extern const struct vk_class vk_blk_class;
 
 /* dev.c. Context: process; dev->mutex held but for open and release */
 int vk_dev_open(const struct vk_class *class, struct file *file);
@@ -316,6 +342,7 @@ int vk_dev_set_features(struct vk_dev *dev, u64 features);
 int vk_dev_set_mem(struct vk_dev *dev, const void __user *arg);
 int vk_dev_set_log_base(struct vk_dev *dev, u64 base);
 int vk_dev_set_log_fd(struct vk_dev *dev, int fd);
+int vk_dev_busy(struct vk_dev *dev);
 
 /* ioctl.c. Context: process */
 long vk_ioctl(struct file *file, unsigned int cmd, unsigned long arg);

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The blk class: reads, writes and flushes of the backend (step 6).
+ *
+ * in:  a parsed request, with its pages
+ * out: its result, at once, or by vk_req_done() from wherever the backend ends it
+ *
+ * The kiocb is what all files have: O_DIRECT or buffered is the file's business, and
+ * so is whether it completes later. IOCB_NOWAIT keeps the worker from waiting for a
+ * lock, a free tag, or a page that is not in the cache; what comes back with EAGAIN is
+ * submitted again from the workqueue, which may wait.
+ *
+ * Work is done on the owner's account: pages of the cache are charged to the memory
+ * cgroup of the worker, and bios go by its I/O cgroup.
+ */
+#include <linux/blk-cgroup.h>
+#include <linux/blkdev.h>
+#include <linux/kthread.h>
+#include <linux/memcontrol.h>
+#include <linux/sched/mm.h>
+
+#include "blk.h"
+
+/* Context: any, irqs off too. */
+static void vk_blk_done(struct vk_blk_req *breq, long result)
+{
+	breq->result = result;
+	vk_req_done(&breq->req, 0);
+}
+
+/* ---- Reads and writes ---- */
+
+/* Keeps the file system from being frozen until vk_blk_end_write(). */
+static bool vk_blk_start_write(struct kiocb *iocb, bool nowait)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+
+	if (!S_ISREG(inode->i_mode))
+		return true;
+	if (!nowait) {
+		kiocb_start_write(iocb);
+		return true;
+	}
+	if (!sb_start_write_trylock(inode->i_sb))
+		return false;
+	/* As kiocb_start_write(): another thread may end it. */
+	__sb_writers_release(inode->i_sb, SB_FREEZE_WRITE);
+	return true;
+}
+
+static void vk_blk_end_write(struct kiocb *iocb)
+{
+	if (S_ISREG(file_inode(iocb->ki_filp)->i_mode))
+		kiocb_end_write(iocb);
+}
+
+/* Context: any, irqs off too. */
+static void vk_blk_iocb_done(struct kiocb *iocb, long res)
+{
+	struct vk_blk_req *breq = container_of(iocb, struct vk_blk_req, iocb);
+
+	if (iocb->ki_flags & IOCB_WRITE)
+		vk_blk_end_write(iocb);
+	vk_blk_done(breq, res);
+}
+
+static long vk_blk_write(struct kiocb *iocb, struct iov_iter *iter, bool nowait)
+{
+	long ret;
+
+	iocb->ki_flags |= IOCB_WRITE;
+	if (!vk_blk_start_write(iocb, nowait))
+		return -EAGAIN;
+	ret = iocb->ki_filp->f_op->write_iter(iocb, iter);
+	if (ret != -EIOCBQUEUED)
+		vk_blk_end_write(iocb);
+	return ret;
+}
+
+/**
+ * vk_blk_submit_rw() - move what is left of a T_IN or T_OUT
+ * @breq: request
+ * @nowait: rather fail with -EAGAIN, or -EOPNOTSUPP, than wait for anything
+ *
+ * Context: worker; without @nowait, the workqueue's thread. Return: -EIOCBQUEUED, bytes,
+ * or -errno.
+ */
+long vk_blk_submit_rw(struct vk_blk_req *breq, bool nowait)
+{
+	bool write = breq->type == VIRTIO_BLK_T_OUT;
+	struct vk_blk_pages *p = &breq->pages;
+	struct file *file = breq->blk->file;
+	struct kiocb *iocb = &breq->iocb;
+	struct iov_iter iter;
+
+	breq->tried_nowait = nowait;
+	init_sync_kiocb(iocb, file);
+	iocb->ki_pos = breq->pos + breq->moved;
+	iocb->ki_complete = vk_blk_iocb_done;
+	if (nowait)
+		iocb->ki_flags |= IOCB_NOWAIT;
+	if (breq->durable)
+		iocb->ki_flags |= IOCB_DSYNC;
+	iov_iter_bvec(&iter, write ? ITER_SOURCE : ITER_DEST, p->bvecs, p->nr_bvecs,
+		      breq->bytes);
+	iov_iter_advance(&iter, breq->moved);
+	return write ? vk_blk_write(iocb, &iter, nowait) :
+		       file->f_op->read_iter(iocb, &iter);
+}
+
+/* ---- Flushes ---- */
+
+/* Context: any, irqs off too. */
+static void vk_blk_flush_done(struct bio *bio)
+{
+	struct vk_blk_req *breq = container_of(bio, struct vk_blk_req, flush);
+	int err = blk_status_to_errno(bio->bi_status);
+
+	bio_uninit(bio);
+	vk_blk_done(breq, err);
+}
+
+/**
+ * vk_blk_submit_flush() - make durable what completed so far
+ * @breq: T_FLUSH
+ *
+ * Direct writes leave nothing in the page cache: the device's own is all there is. All
+ * else is the file's business. Context: worker. Return: as vk_blk_submit_rw().
+ */
+long vk_blk_submit_flush(struct vk_blk_req *breq)
+{
+	struct vk_blk *blk = breq->blk;
+	blk_opf_t op = REQ_OP_WRITE | REQ_PREFLUSH | REQ_SYNC;
+
+	if (blk->in_memory)
+		return vfs_fsync(blk->file, 1);
+	if (!blk->bdev || !blk->direct)
+		return vk_blk_submit_work(breq);
+
+	breq->tried_nowait = READ_ONCE(blk->nowait);
+	if (breq->tried_nowait)
+		op |= REQ_NOWAIT;
+	bio_init(&breq->flush, blk->bdev, NULL, 0, op);
+	breq->flush.bi_end_io = vk_blk_flush_done;
+	submit_bio(&breq->flush);
+	return -EIOCBQUEUED;
+}
+
+/* ---- What may wait ---- */
+
+/**
+ * vk_blk_submit_work() - do what is left of a request where waiting holds up nobody
+ * @breq: request
+ *
+ * Context: worker. Return: -EIOCBQUEUED.
+ */
+long vk_blk_submit_work(struct vk_blk_req *breq)
+{
+	breq->tried_nowait = false;
+	breq->blkcg = task_get_css(current, io_cgrp_id);
+	breq->memcg = task_get_css(current, memory_cgrp_id);
+	queue_work(breq->blk->wq, &breq->work);
+	return -EIOCBQUEUED;
+}
+
+static long vk_blk_do_work(struct vk_blk_req *breq)
+{
+	switch (breq->type) {
+	case VIRTIO_BLK_T_IN:
+	case VIRTIO_BLK_T_OUT:
+		return vk_blk_submit_rw(breq, false);
+	case VIRTIO_BLK_T_FLUSH:
+		return vfs_fsync(breq->blk->file, 1);
+	default:
+		return vk_blk_do_ranges(breq);
+	}
+}
+
+/* Context: the workqueue's thread. */
+void vk_blk_work(struct work_struct *work)
+{
+	struct vk_blk_req *breq = container_of(work, struct vk_blk_req, work);
+	struct cgroup_subsys_state *blkcg = breq->blkcg, *memcg = breq->memcg;
+	struct mem_cgroup *old;
+	long ret;
+
+	kthread_associate_blkcg(blkcg);
+	old = set_active_memcg(mem_cgroup_from_css(memcg));
+	ret = vk_blk_do_work(breq);
+	set_active_memcg(old);
+	kthread_associate_blkcg(NULL);
+	css_put(memcg);
+	css_put(blkcg);
+	/* Else it is not ours any more. */
+	if (ret != -EIOCBQUEUED)
+		vk_blk_done(breq, ret);
+}
