@@ -213,6 +213,13 @@ int vk_blk_pages_copy_out(struct vk_blk_pages *p, u32 bytes)
 	return p->bounce && p->to_guest ? vk_blk_pages_copy(p, bytes) : 0;
 }
 
+static void vk_blk_pages_unpin(const struct bio_vec *v, bool dirty)
+{
+	u32 nr = DIV_ROUND_UP(v->bv_offset + v->bv_len, PAGE_SIZE);
+
+	unpin_user_page_range_dirty_lock(v->bv_page, nr, dirty);
+}
+
 /* Lets go of all pages; those that the I/O wrote are dirty from then on. */
 void vk_blk_pages_put(struct vk_blk_pages *p)
 {
@@ -224,9 +231,7 @@ void vk_blk_pages_put(struct vk_blk_pages *p)
 		if (p->bounce)
 			__free_page(v->bv_page);
 		else
-			unpin_user_page_range_dirty_lock(v->bv_page,
-				DIV_ROUND_UP(v->bv_offset + v->bv_len, PAGE_SIZE),
-				p->to_guest);
+			vk_blk_pages_unpin(v, p->to_guest);
 	}
 	if (p->bvecs != p->inline_bvecs)
 		kvfree(p->bvecs);

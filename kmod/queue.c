@@ -206,6 +206,9 @@ static int vk_queue_pass(struct vk_queue *q, struct vk_worker *worker, u64 since
 	for (;; budget.requests++) {
 		before = q->stats.requests;
 		more = vk_queue_work(q, &budget, since);
+		/* Done already: a used element and a call less to make on its own. */
+		if (!more && !llist_empty(&q->done))
+			continue;
 		/* All requests are in flight: the next completion leads here again. */
 		full = !more && !vk_req_get(q);
 		if (more || vk_poll_begin(q, worker) || full) {
@@ -238,6 +241,18 @@ static void vk_queue_account(struct vk_queue *q, u64 since)
 	q->stats.kick_to_used_ns[min_t(u32, bucket, VKICK_HIST_BUCKETS - 1)]++;
 }
 
+/*
+ * Completions are looked for until here, and are announced from here on: (E), the
+ * argument stands in req.c.
+ */
+static void vk_queue_stop_collecting(struct vk_queue *q)
+{
+	WRITE_ONCE(q->collecting, false);
+	smp_mb();		/* (E) */
+	if (!llist_empty(&q->done))
+		vk_worker_wake(q);
+}
+
 /**
  * vk_queue_run_locked() - serve a queue within its budget
  * @q: queue, q->lock held
@@ -255,10 +270,12 @@ void vk_queue_run_locked(struct vk_queue *q, struct vk_worker *worker, u64 since
 		return;
 	q->stats.passes++;
 	trace_vkick_run(q);
+	WRITE_ONCE(q->collecting, true);
 	if (q->state == VK_RUNNING)
 		more = vk_queue_pass(q, worker, since);
 	else
 		more = vk_queue_wind_up(q);
+	vk_queue_stop_collecting(q);
 	if (q->log)
 		more = vk_log_ring(q) ?: more;
 	if (q->stats.requests != before)

@@ -6,9 +6,15 @@
  * out: elements pushed to the ring
  *
  * Only the worker touches guest memory, so a completion is left for it on q->done, a
- * lock-free list. The worker takes the whole list at the start of each pass. Who adds
- * to an empty list wakes the worker; who finds it filled knows that this was done, and
- * not yet followed by a pass that took the list.
+ * lock-free list. The worker takes the whole list at the start of each pass, and again
+ * while there is something on it. Who adds to an empty list wakes the worker; who
+ * finds it filled knows that this was done, and not yet followed by the list's being
+ * taken.
+ *
+ * While a pass runs nobody needs to wake it: q->collecting says so. No completion
+ * is lost at its end: the pass clears q->collecting, passes (E), and looks at q->done;
+ * vk_req_done() adds to q->done, passes (E), and looks at q->collecting. One of the two
+ * sees the other's store.
  *
  * With IN_ORDER the ring wants elements in the order in which chains were popped
  * (vring.h), so a request that is complete waits for those before it.
@@ -204,7 +210,9 @@ void vk_req_done(struct vk_req *req, int error)
 	req->error = error;
 	/* From here on the request is the worker's. */
 	if (llist_add(&req->done, &q->done)) {
-		vk_worker_wake(q);
+		/* (E): llist_add() is a cmpxchg(), which is a full barrier. */
+		if (!READ_ONCE(q->collecting))
+			vk_worker_wake(q);
 		if (vk_worker_gone(q))
 			wake_up(&q->settled);
 	}

@@ -33,8 +33,9 @@ void vk_queue_settle(struct vk_queue *q)
  * @q: queue; if it runs already nothing happens
  *
  * A start counts as a kick. Return: 1; 0 if it ran already; -EINVAL without NUM or
- * ADDR; what the class says, as -ENODEV without a backend; -EFAULT without a memory table, without the log that VHOST_F_LOG_ALL asks
- * for, or if the ring cannot be reached; -ENOMEM; -EINTR.
+ * ADDR; what the class says, as -ENODEV without a backend; -EFAULT without a memory
+ * table, without the log that VHOST_F_LOG_ALL asks for, or if the ring cannot be
+ * reached; -ENOMEM; -EINTR.
  */
 int vk_queue_start(struct vk_queue *q)
 {

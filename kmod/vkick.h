@@ -290,6 +290,7 @@ struct vk_queue {
 	struct list_head free;		/* [Q] */
 	struct list_head in_order;	/* [Q] with IN_ORDER: in flight, oldest first */
 	struct llist_head done;		/* [A] completed, not yet seen by the worker */
+	bool collecting;		/* [A] set by a pass: it looks at done again */
 	wait_queue_head_t settled;	/* for who waits until in_flight is 0 */
 
 	struct vk_stats stats;

@@ -220,8 +220,8 @@ struct vkick_blk_file {
 #define VKICK_BLK_SERIAL_BYTES		20
 
 /* Flags of struct vkick_blk_config. */
-#define VKICK_BLK_READ_ONLY	(1U << 0)	/* writes of any kind fail with IOERR */
-#define VKICK_BLK_WRITE_THROUGH	(1U << 1)	/* a write completes when it is durable */
+#define VKICK_BLK_READ_ONLY	0x1	/* writes of any kind fail with IOERR */
+#define VKICK_BLK_WRITE_THROUGH	0x2	/* a write completes when it is durable */
 
 /**
  * struct vkick_blk_config - VKICK_BLK_SET_CONFIG: what the driver was promised
