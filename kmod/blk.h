@@ -29,6 +29,7 @@
 #include <linux/virtio_blk.h>
 #include <linux/workqueue.h>
 
+#include "compat.h"
 #include "vkick.h"
 
 /* Pages of a request that need no allocation. */
@@ -104,8 +105,7 @@ struct vk_blk_req {
 
 	/* In the workqueue, on whose account. */
 	struct work_struct work;
-	struct cgroup_subsys_state *blkcg;
-	struct cgroup_subsys_state *memcg;
+	struct vk_account account;
 };
 
 static inline struct vk_blk_req *vk_blk_req(struct vk_req *req)

@@ -13,11 +13,7 @@
  * Work is done on the owner's account: pages of the cache are charged to the memory
  * cgroup of the worker, and bios go by its I/O cgroup.
  */
-#include <linux/blk-cgroup.h>
 #include <linux/blkdev.h>
-#include <linux/kthread.h>
-#include <linux/memcontrol.h>
-#include <linux/sched/mm.h>
 
 #include "blk.h"
 
@@ -157,8 +153,7 @@ long vk_blk_submit_flush(struct vk_blk_req *breq)
 long vk_blk_submit_work(struct vk_blk_req *breq)
 {
 	breq->tried_nowait = false;
-	breq->blkcg = task_get_css(current, io_cgrp_id);
-	breq->memcg = task_get_css(current, memory_cgrp_id);
+	vk_account_get(&breq->account);
 	queue_work(breq->blk->wq, &breq->work);
 	return -EIOCBQUEUED;
 }
@@ -180,17 +175,12 @@ static long vk_blk_do_work(struct vk_blk_req *breq)
 void vk_blk_work(struct work_struct *work)
 {
 	struct vk_blk_req *breq = container_of(work, struct vk_blk_req, work);
-	struct cgroup_subsys_state *blkcg = breq->blkcg, *memcg = breq->memcg;
-	struct mem_cgroup *old;
+	struct vk_account account = breq->account;
 	long ret;
 
-	kthread_associate_blkcg(blkcg);
-	old = set_active_memcg(mem_cgroup_from_css(memcg));
+	vk_account_enter(&account);
 	ret = vk_blk_do_work(breq);
-	set_active_memcg(old);
-	kthread_associate_blkcg(NULL);
-	css_put(memcg);
-	css_put(blkcg);
+	vk_account_leave(&account);
 	/* Else it is not ours any more. */
 	if (ret != -EIOCBQUEUED)
 		vk_blk_done(breq, ret);

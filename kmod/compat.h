@@ -8,6 +8,7 @@
  *   vk_hrtimer_setup()		prepare a timer of relative time
  *   struct vk_task		a thread that runs in the address space and the cgroups
  *				of the process that made it
+ *	struct vk_account	the cgroups that pay for work done elsewhere
  *
  * The thread is a vhost_task where the kernel has that: a thread of the owner's
  * process, counted against its limits, and gone when the owner is killed. Else it
@@ -17,12 +18,14 @@
 #ifndef VK_COMPAT_H
 #define VK_COMPAT_H
 
+#include <linux/blk-cgroup.h>
 #include <linux/cgroup.h>
 #include <linux/completion.h>
 #include <linux/err.h>
 #include <linux/eventfd.h>
 #include <linux/hrtimer.h>
 #include <linux/kthread.h>
+#include <linux/memcontrol.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -66,6 +69,49 @@ static inline void vk_hrtimer_setup(struct hrtimer *timer,
 #else
 	hrtimer_init(timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
 	timer->function = fn;
+#endif
+}
+
+/*
+ * What a kernel thread does for the owner is charged to the owner's cgroups: pages to
+ * the memory controller's, bios to the I/O controller's, where the kernel has them.
+ * get: the thread whose they are; enter and leave: the kernel thread, once each.
+ */
+struct vk_account {
+	struct cgroup_subsys_state *memory;
+	struct cgroup_subsys_state *io;
+	struct mem_cgroup *old;
+};
+
+static inline void vk_account_get(struct vk_account *account)
+{
+#ifdef CONFIG_MEMCG
+	account->memory = task_get_css(current, memory_cgrp_id);
+#endif
+#ifdef CONFIG_BLK_CGROUP
+	account->io = task_get_css(current, io_cgrp_id);
+#endif
+}
+
+static inline void vk_account_enter(struct vk_account *account)
+{
+#ifdef CONFIG_MEMCG
+	account->old = set_active_memcg(mem_cgroup_from_css(account->memory));
+#endif
+#ifdef CONFIG_BLK_CGROUP
+	kthread_associate_blkcg(account->io);
+#endif
+}
+
+static inline void vk_account_leave(struct vk_account *account)
+{
+#ifdef CONFIG_BLK_CGROUP
+	kthread_associate_blkcg(NULL);
+	css_put(account->io);
+#endif
+#ifdef CONFIG_MEMCG
+	set_active_memcg(account->old);
+	css_put(account->memory);
 #endif
 }
 
