@@ -156,7 +156,7 @@ static int user_start(struct datapath *dp)
 	int err;
 
 	u->io.name = dev->name;
-	u->io.nr = dev->class->nr_queues;
+	u->io.nr = dev->nr_queues;
 	u->io.ready = user_ready;
 	u->io.ctx = u;
 	for (i = 0; i < u->io.nr; i++) {

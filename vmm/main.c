@@ -8,6 +8,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "opts.h"
 #include "pci.h"
@@ -40,6 +41,17 @@ static void shut_down(struct vm *vm)
 	vm_power_off(vm);
 }
 
+/* Three eventfds a queue: more than the usual soft limit of 1024 has room for. */
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int run(int argc, char **argv)
 {
 	static struct opts opts;
@@ -47,6 +59,7 @@ static int run(int argc, char **argv)
 	enum vm_state end;
 
 	opts_parse(&opts, argc, argv);
+	raise_file_limit();
 	vm_init(&vm, &opts);
 	boot_open(&vm);
 	stats_init(&vm);

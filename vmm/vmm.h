@@ -109,7 +109,8 @@ void loop_run(struct vm *vm);
 
 /* ---- irq.c: under vm->lock, or before the vCPUs run --------------------- */
 
-#define IRQ_MAX_MSI	256
+/* Each device of the most that there can be has its most: see virtio.c. */
+#define IRQ_MAX_MSI	544
 
 struct irq_table {
 	unsigned int nr_msi;
