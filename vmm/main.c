@@ -83,9 +83,9 @@ static int run(int argc, char **argv)
 
 static int ctl(int argc, char **argv)
 {
-	if (argc != 2)
-		die_usage("ctl: give a socket, then status, stats or quit");
-	return ctl_client(argv[0], argv[1]);
+	if (argc < 2)
+		die_usage("ctl: give a socket, then status, stats, resize or quit");
+	return ctl_client(argv[0], argv + 1, argc - 1);
 }
 
 int main(int argc, char **argv)
