@@ -6,8 +6,7 @@
  * in:  the keys of --disk
  * out: the fields of struct blk_disk that the backend decides, or one line why not
  *
- * Nothing that is there changes by being measured. Whether a file system can punch
- * holes and zero ranges is tried on a nameless file next to the disk's.
+ * Nothing that is there changes by being measured.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,10 +25,9 @@
 
 #define MAX_BLOCK_BYTES		4096U
 
-/* Of one range. The host goes through it in one piece, if slowly. */
-#define MAX_RANGE_SECTORS	(1 * GIB / BLK_SECTOR_BYTES)
-/* Where zeroes are written one by one. */
-#define MAX_SLOW_ZERO_SECTORS	(32 * MIB / BLK_SECTOR_BYTES)
+/* Of one range. Zeroes may have to be written one by one, which takes its time. */
+#define MAX_DISCARD_SECTORS	(1 * GIB / BLK_SECTOR_BYTES)
+#define MAX_ZERO_SECTORS	(64 * MIB / BLK_SECTOR_BYTES)
 
 /* ---- Opening -------------------------------------------------------------------- */
 
@@ -231,66 +229,29 @@ static void measure_bdev(struct blk_disk *d, const struct stat *st)
 	if (d->read_only)
 		return;
 	if (queue_attr(st, "discard_max_bytes")) {
-		d->max_discard_sectors = MAX_RANGE_SECTORS;
+		d->max_discard_sectors = MAX_DISCARD_SECTORS;
 		d->discard_align_sectors = queue_attr(st, "discard_granularity") /
 					   BLK_SECTOR_BYTES;
 	}
-	/* The block layer writes zeroes where the device has no command for it. */
 	d->write_zeroes_may_unmap = queue_attr(st, "write_zeroes_max_bytes") > 0;
-	d->max_write_zeroes_sectors = d->write_zeroes_may_unmap ? MAX_RANGE_SECTORS :
-				      MAX_SLOW_ZERO_SECTORS;
-}
-
-/* A file without a name in the same file system, or -1. */
-static int open_nameless(const struct blk_disk *d, const struct stat *st)
-{
-	char *real = realpath(d->path, NULL), *slash = real ? strrchr(real, '/') : NULL;
-	struct stat other;
-	int fd = -1;
-
-	if (slash) {
-		slash[slash == real] = 0;	/* "/x" lies in "/" */
-		fd = open(real, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	}
-	free(real);
-	if (fd >= 0 && (fstat(fd, &other) || other.st_dev != st->st_dev)) {
-		close(fd);
-		fd = -1;
-	}
-	return fd;
-}
-
-static bool can_fallocate(int fd, int mode, u64 at)
-{
-	return !fallocate(fd, mode | FALLOC_FL_KEEP_SIZE, at, PAGE_BYTES) ||
-	       errno != EOPNOTSUPP;
 }
 
 static void measure_file(struct blk_disk *d, const struct stat *st)
 {
 	u32 unit = st->st_blksize > MAX_BLOCK_BYTES ? MAX_BLOCK_BYTES : st->st_blksize;
-	bool punch, zero;
-	int fd;
+	off_t past_end = (st->st_size + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
 
 	if (unit > d->block_bytes && !(unit & (unit - 1)))
 		d->physical_block_bytes = unit;
 	d->min_io_bytes = d->physical_block_bytes;
 	if (d->read_only)
 		return;
-	fd = open_nameless(d, st);
-	/* A hole past the end of a file is no change. To zero there might be one. */
-	punch = can_fallocate(fd < 0 ? d->fd : fd, FALLOC_FL_PUNCH_HOLE,
-			      (st->st_size + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1));
-	zero = fd >= 0 && can_fallocate(fd, FALLOC_FL_ZERO_RANGE, 0);
-	if (fd >= 0)
-		close(fd);
-	if (punch) {
-		d->max_discard_sectors = MAX_RANGE_SECTORS;
-		d->discard_align_sectors = d->physical_block_bytes / BLK_SECTOR_BYTES;
-		d->write_zeroes_may_unmap = true;
-	}
-	if (zero)
-		d->max_write_zeroes_sectors = MAX_RANGE_SECTORS;
+	/* A hole where nothing is changes nothing. */
+	if (fallocate(d->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, past_end, PAGE_BYTES))
+		return;
+	d->max_discard_sectors = MAX_DISCARD_SECTORS;
+	d->discard_align_sectors = d->physical_block_bytes / BLK_SECTOR_BYTES;
+	d->write_zeroes_may_unmap = true;
 }
 
 /* ---- The interface -------------------------------------------------------------------- */
@@ -310,6 +271,9 @@ void blk_file_open(struct blk_disk *d, const struct blk_options *o)
 	atomic_init(&d->capacity, bytes / BLK_SECTOR_BYTES);
 	d->physical_block_bytes = d->block_bytes;
 	d->min_io_bytes = d->block_bytes;
+	/* Both datapaths write zeroes themselves where the backend has no way to. */
+	if (!d->read_only)
+		d->max_write_zeroes_sectors = MAX_ZERO_SECTORS;
 	if (fstat(d->fd, &st))
 		die("--disk path=%s: %s", d->path, strerror(errno));
 	if (d->is_bdev)
