@@ -206,7 +206,7 @@ static struct datapath *user_open(struct virtio_dev *dev)
 		.dev = dev,
 		.features = 1UL << VIRTIO_F_VERSION_1 | 1UL << VIRTIO_RING_F_EVENT_IDX |
 			    1UL << VIRTIO_RING_F_INDIRECT_DESC |
-			    1UL << VIRTIO_F_RING_PACKED | dev->class->features,
+			    1UL << VIRTIO_F_RING_PACKED | dev->features,
 		.max_queue_size = USER_MAX_QUEUE_SIZE,
 	};
 	iothread_init(&u->io);
