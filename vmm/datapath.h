@@ -80,6 +80,7 @@ struct datapath_ops {
 
 extern const struct datapath_ops datapath_kernel;
 extern const struct datapath_ops datapath_user;
+extern const struct datapath_ops datapath_blk_user;
 
 /* ---- iothread.c ------------------------------------------------------------ */
 

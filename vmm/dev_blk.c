@@ -346,6 +346,7 @@ const struct virtio_class dev_blk = {
 	.max_queue_size = 1024,
 	.config_bytes = CONFIG_BYTES,
 	.node = "/dev/vkick-blk",
+	.user = &datapath_blk_user,
 	.keys = blk_keys,
 	.options_bytes = sizeof(struct blk_options),
 	.init = blk_init,
