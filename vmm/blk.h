@@ -28,6 +28,7 @@
  *	and its buffers aligned
  * @seg_max: data segments of a request
  * @max_discard_sectors: of a range; 0: no discards. As @max_write_zeroes_sectors
+ * @write_zeroes_may_unmap: zeroes may be a hole, if the driver allows that
  * @serial: filled up with zeroes
  * @iothreads: threads of the user datapath, workers of the kernel's: 1 to one a queue
  * @poll_us: busy polling, microseconds; 0: none
@@ -50,11 +51,47 @@ struct blk_disk {
 	u32 max_discard_sectors;
 	u32 discard_align_sectors;
 	u32 max_write_zeroes_sectors;
+	bool write_zeroes_may_unmap;
 	u8 serial[VIRTIO_BLK_ID_BYTES];
 	u32 iothreads;
 	u32 poll_us;
 	_Atomic u64 capacity;
 	_Atomic bool write_back;
 };
+
+struct virtio_dev;
+
+/* ---- dev_blk.c ----------------------------------------------------------- */
+
+/* The disk of a device of its class. Any thread. */
+const struct blk_disk *blk_disk_of(const struct virtio_dev *dev);
+
+/* ---- blk_file.c: main thread ---------------------------------------------- */
+
+enum blk_direct { BLK_DIRECT_AUTO, BLK_DIRECT_ON, BLK_DIRECT_OFF };
+
+/**
+ * struct blk_options - the keys of --disk
+ * @serial: or NULL
+ * @block_bytes: 0: the backend's
+ * @iothreads: 0: one a queue
+ */
+struct blk_options {
+	const char *path;
+	const char *serial;
+	bool read_only;
+	enum blk_direct direct;
+	u32 block_bytes;
+	bool write_through;
+	u32 iothreads;
+	u32 poll_us;
+};
+
+/* Opens, locks and measures: all of @d that the backend says. die()s. */
+void blk_file_open(struct blk_disk *d, const struct blk_options *o);
+/* Return: bytes that the backend has now, 0 if that cannot be had. */
+u64 blk_file_bytes(const struct blk_disk *d);
+/* Return: NULL with the file at @bytes, or why not. */
+const char *blk_file_grow(const struct blk_disk *d, u64 bytes);
 
 #endif

@@ -2,7 +2,8 @@
 /*
  * The control socket: JSON, a line in, a line out.
  *
- * in:  {"cmd": "status"}, {"cmd": "stats"} or {"cmd": "quit"}
+ * in:  {"cmd": "status"}, {"cmd": "stats"}, {"cmd": "quit"}, or
+ *      {"cmd": "resize", "device": "disk0", "bytes": 1073741824}, bytes optional
  * out: {"ok": true, ...} or {"ok": false, "error": "..."}
  *
  * The main thread waits for its clients among everything else, so that one which
@@ -18,6 +19,7 @@
 
 #include "opts.h"
 #include "stats.h"
+#include "virtio.h"
 
 #define CTL_MAX_CLIENTS	8
 #define CTL_LINE_BYTES	256
@@ -45,6 +47,36 @@ static json_t *ok_reply(json_t *body)
 	return reply;
 }
 
+static struct virtio_dev *find_device(const char *name)
+{
+	struct virtio_dev *dev;
+	unsigned int i;
+
+	for (i = 0; (dev = virtio_dev_at(i)); i++)
+		if (!strcmp(dev->name, name))
+			return dev;
+	return NULL;
+}
+
+static json_t *resize(const json_t *request)
+{
+	const char *name = json_string_value(json_object_get(request, "device"));
+	const json_t *bytes = json_object_get(request, "bytes");
+	struct virtio_dev *dev = name ? find_device(name) : NULL;
+	const char *why;
+	json_t *reply;
+
+	if (!dev || !dev->class->resize)
+		return error_reply("no such disk: see devices of status");
+	if (bytes && json_integer_value(bytes) <= 0)
+		return error_reply("bytes: not a size: give a number above 0, or none");
+	pthread_mutex_lock(&ctl_vm->lock);
+	why = dev->class->resize(dev, json_integer_value(bytes));
+	reply = why ? error_reply(why) : ok_reply(stats_device_json(dev));
+	pthread_mutex_unlock(&ctl_vm->lock);
+	return reply;
+}
+
 static json_t *answer(const char *line, size_t bytes)
 {
 	json_error_t err;
@@ -61,8 +93,10 @@ static json_t *answer(const char *line, size_t bytes)
 		reply = ok_reply(stats_json());
 	else if (!strcmp(cmd, "quit"))
 		reply = ok_reply(json_object());
+	else if (!strcmp(cmd, "resize"))
+		reply = resize(request);
 	else
-		reply = error_reply("unknown cmd: give status, stats or quit");
+		reply = error_reply("unknown cmd: give status, stats, resize or quit");
 	/* After the reply was made, whose state is still "running". */
 	if (cmd && !strcmp(cmd, "quit"))
 		vm_end(ctl_vm, VM_QUIT);

@@ -2,7 +2,7 @@
 /*
  * `vkick ctl`: asks a running VMM.
  *
- * in:  its control socket, a command
+ * in:  its control socket, a command and what belongs to it
  * out: the reply, a line of JSON on stdout; exit status 1 if it says no
  */
 #include <errno.h>
@@ -13,7 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "vmm.h"
+#include "opts.h"
 
 static int connect_to(const char *path)
 {
@@ -30,15 +30,53 @@ static int connect_to(const char *path)
 	return fd;
 }
 
-int ctl_client(const char *path, const char *cmd)
+/* A number of bytes, or one with K, M, G or T. */
+static u64 parse_size(const char *s)
 {
-	int fd = connect_to(path);
-	json_t *request = json_pack("{s:s}", "cmd", cmd), *reply;
+	static const char units[] = "KMGT";
+	const char *unit;
+	u64 n, shift = 0;
+	char *end;
+
+	n = opts_number(s, &end);
+	if (end != s && !errno && *end && !end[1]) {
+		unit = strchr(units, *end);
+		shift = unit ? 10 * (unit - units + 1) : 0;
+		end += !!unit;
+	}
+	if (end == s || *end || errno || !n || n > (u64)INT64_MAX >> shift)
+		die_usage("ctl resize: %s: not a size: give bytes, or a number with K, M, G or T",
+			  s);
+	return n << shift;
+}
+
+/* Return: what to send, NULL if it is no command. */
+static json_t *make_request(char **args, int nr)
+{
+	if (!strcmp(args[0], "resize") && (nr == 2 || nr == 3)) {
+		json_t *request = json_pack("{s:s, s:s}", "cmd", args[0], "device", args[1]);
+
+		if (nr == 3)
+			json_object_set_new(request, "bytes",
+					    json_integer(parse_size(args[2])));
+		return request;
+	}
+	if (!strcmp(args[0], "resize"))
+		die_usage("ctl resize: give a disk, as disk0, then a size or none");
+	return nr == 1 ? json_pack("{s:s}", "cmd", args[0]) : NULL;
+}
+
+int ctl_client(const char *path, char **args, int nr)
+{
+	json_t *request = make_request(args, nr), *reply;
+	const char *cmd = args[0];
 	json_error_t err;
 	bool ok;
+	int fd;
 
 	if (!request)
-		die_usage("ctl %s: not a command: give status, stats or quit", cmd);
+		die_usage("ctl %s: not a command: give status, stats, resize or quit", cmd);
+	fd = connect_to(path);
 	if (json_dumpfd(request, fd, JSON_COMPACT) || write(fd, "\n", 1) != 1)
 		die("ctl %s: %s", path, strerror(errno));
 	reply = json_loadfd(fd, JSON_DISABLE_EOF_CHECK, &err);

@@ -65,6 +65,9 @@ struct datapath {
  * @stop: when it returns, no request is in flight, no guest byte is written and
  *	no eventfd signalled any more, and ->state is exact
  * @stats: of queue @i, running or not
+ * @config_changed: what the class told the datapath is no longer so, whether it runs
+ *	or not. Requests that the driver makes available after it returned go by what
+ *	is so now. May be NULL
  */
 struct datapath_ops {
 	const char *name;
@@ -72,18 +75,16 @@ struct datapath_ops {
 	int (*start)(struct datapath *dp);
 	void (*stop)(struct datapath *dp);
 	void (*stats)(struct datapath *dp, unsigned int i, struct datapath_stats *s);
+	void (*config_changed)(struct datapath *dp);
 };
 
 extern const struct datapath_ops datapath_kernel;
 extern const struct datapath_ops datapath_user;
-
-/* ---- virtio.c -------------------------------------------------------------- */
-
-const struct datapath_ops *datapath_find(const char *name);
+extern const struct datapath_ops datapath_blk_user;
 
 /* ---- iothread.c ------------------------------------------------------------ */
 
-#define IOTHREAD_MAX_FDS	8
+#define IOTHREAD_MAX_FDS	16
 
 /**
  * struct iothread - a thread that waits for eventfds

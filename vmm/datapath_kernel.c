@@ -21,6 +21,21 @@
 
 #include "virtio.h"
 
+/* Linux 6.5 has them; older headers do not. */
+#ifndef VHOST_NEW_WORKER
+struct vhost_worker_state {
+	unsigned int worker_id;
+};
+
+struct vhost_vring_worker {
+	unsigned int index;
+	unsigned int worker_id;
+};
+
+#define VHOST_NEW_WORKER		_IOR(VHOST_VIRTIO, 0x8, struct vhost_worker_state)
+#define VHOST_ATTACH_VRING_WORKER	_IOW(VHOST_VIRTIO, 0x15, struct vhost_vring_worker)
+#endif
+
 struct kernel_datapath {
 	struct datapath dp;
 	int fd;
@@ -51,6 +66,47 @@ static int open_node(const struct virtio_class *class)
 	die("--%s datapath=kernel: %s: %s", class->name, class->node, strerror(errno));
 }
 
+/* SET_OWNER made worker 0, which serves all queues until told otherwise. */
+static void add_workers(int fd, const struct virtio_dev *dev)
+{
+	u32 ids[VIRTIO_MAX_QUEUES] = { 0 };
+	unsigned int i;
+
+	for (i = 1; i < dev->nr_workers; i++) {
+		struct vhost_worker_state w = { 0 };
+		int err = vhost(fd, VHOST_NEW_WORKER, &w);
+
+		if (err)
+			die("--%s datapath=kernel: thread %u of %u: %s: give fewer iothreads=",
+			    dev->class->name, i + 1, dev->nr_workers, strerror(-err));
+		ids[i] = w.worker_id;
+	}
+	for (i = 0; i < dev->nr_queues && dev->nr_workers > 1; i++) {
+		struct vhost_vring_worker at = {
+			.index = i, .worker_id = ids[i % dev->nr_workers],
+		};
+		int err = vhost(fd, VHOST_ATTACH_VRING_WORKER, &at);
+
+		if (err)
+			die("--%s datapath=kernel: thread for queue %u: %s",
+			    dev->class->name, i, strerror(-err));
+	}
+}
+
+static void set_polling(int fd, const struct virtio_dev *dev)
+{
+	unsigned int i;
+
+	for (i = 0; i < dev->nr_queues && dev->poll_us; i++) {
+		struct vhost_vring_state s = { .index = i, .num = dev->poll_us };
+		int err = vhost(fd, VHOST_SET_VRING_BUSYLOOP_TIMEOUT, &s);
+
+		if (err)
+			die("--%s poll=%u: %s: %s", dev->class->name, dev->poll_us,
+			    dev->class->node, strerror(-err));
+	}
+}
+
 static struct datapath *kernel_open(struct virtio_dev *dev)
 {
 	const struct virtio_class *class = dev->class;
@@ -62,11 +118,15 @@ static struct datapath *kernel_open(struct virtio_dev *dev)
 		die("--%s: out of memory", class->name);
 	k->fd = open_node(class);
 	if (vhost(k->fd, VKICK_GET_INFO, &info) || info.abi_version != VKICK_ABI_VERSION ||
-	    info.device_id != class->device_id || info.nvqs < class->nr_queues)
+	    info.device_id != class->device_id || info.nvqs < dev->nr_queues)
 		die("--%s datapath=kernel: %s speaks another version: use the module of this release",
 		    class->name, class->node);
 	if (vhost(k->fd, VHOST_GET_FEATURES, &features) || vhost(k->fd, VHOST_SET_OWNER, NULL))
 		die("--%s datapath=kernel: %s: %s", class->name, class->node, strerror(errno));
+	add_workers(k->fd, dev);
+	set_polling(k->fd, dev);
+	if (class->kernel_open)
+		class->kernel_open(dev, k->fd);
 	k->dp = (struct datapath) {
 		.ops = &datapath_kernel,
 		.dev = dev,
@@ -153,7 +213,7 @@ static void kernel_stop(struct datapath *dp)
 	struct kernel_datapath *k = to_kernel(dp);
 	unsigned int i;
 
-	for (i = 0; i < dp->dev->class->nr_queues; i++) {
+	for (i = 0; i < dp->dev->nr_queues; i++) {
 		struct vhost_vring_state base = { .index = i };
 
 		if (!dp->dev->ring[i].enabled)
@@ -175,15 +235,28 @@ static int kernel_start(struct datapath *dp)
 	err = vhost(k->fd, VHOST_SET_FEATURES, &features);
 	if (!err)
 		err = set_mem_table(k);
-	for (i = 0; i < dp->dev->class->nr_queues && !err; i++)
+	if (!err && dp->dev->class->kernel_config)
+		err = dp->dev->class->kernel_config(dp->dev, k->fd);
+	for (i = 0; i < dp->dev->nr_queues && !err; i++)
 		if (dp->dev->ring[i].enabled)
 			err = set_queue(k, i);
-	for (i = 0; i < dp->dev->class->nr_queues && !err; i++)
+	for (i = 0; i < dp->dev->nr_queues && !err; i++)
 		if (dp->dev->ring[i].enabled)
 			err = set_running(k, i, true);
 	if (err)
 		kernel_stop(dp);	/* stopping what does not run is no error */
 	return err;
+}
+
+static void kernel_config_changed(struct datapath *dp)
+{
+	const struct virtio_class *class = dp->dev->class;
+	int err = 0;
+
+	if (class->kernel_config)
+		err = class->kernel_config(dp->dev, to_kernel(dp)->fd);
+	if (err)
+		virtio_needs_reset(dp->dev, strerror(-err));
 }
 
 static void kernel_stats(struct datapath *dp, unsigned int i, struct datapath_stats *s)
@@ -206,4 +279,5 @@ const struct datapath_ops datapath_kernel = {
 	.start = kernel_start,
 	.stop = kernel_stop,
 	.stats = kernel_stats,
+	.config_changed = kernel_config_changed,
 };

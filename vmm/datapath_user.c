@@ -156,7 +156,7 @@ static int user_start(struct datapath *dp)
 	int err;
 
 	u->io.name = dev->name;
-	u->io.nr = dev->class->nr_queues;
+	u->io.nr = dev->nr_queues;
 	u->io.ready = user_ready;
 	u->io.ctx = u;
 	for (i = 0; i < u->io.nr; i++) {
@@ -206,7 +206,7 @@ static struct datapath *user_open(struct virtio_dev *dev)
 		.dev = dev,
 		.features = 1UL << VIRTIO_F_VERSION_1 | 1UL << VIRTIO_RING_F_EVENT_IDX |
 			    1UL << VIRTIO_RING_F_INDIRECT_DESC |
-			    1UL << VIRTIO_F_RING_PACKED | dev->class->features,
+			    1UL << VIRTIO_F_RING_PACKED | dev->features,
 		.max_queue_size = USER_MAX_QUEUE_SIZE,
 	};
 	iothread_init(&u->io);

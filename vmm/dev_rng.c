@@ -60,8 +60,10 @@ const struct virtio_class dev_rng = {
 	.name = "rng",
 	.device_id = VIRTIO_ID_RNG,
 	.pci_class = 0xff0000,		/* none of PCI's */
-	.nr_queues = 1,
+	.max_queues = 1,
 	.queue_size = 64,
+	.max_queue_size = 64,
 	.node = "/dev/vkick-rng",
+	.user = &datapath_user,
 	.serve = rng_serve,
 };

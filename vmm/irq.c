@@ -46,9 +46,10 @@ static void add_pin(struct kvm_irq_routing *t, u32 gsi, u32 chip, u32 pin)
 /* The lines as KVM wires them by itself, then the messages. */
 static int set_table(struct vm *vm)
 {
-	char buf[sizeof(struct kvm_irq_routing) +
-		 (IOAPIC_PINS + 2 * PIC_PINS + IRQ_MAX_MSI) *
-		 sizeof(struct kvm_irq_routing_entry)] __attribute__((aligned(8)));
+	/* Under vm->lock; more than a thread's stack has room for. */
+	static char buf[sizeof(struct kvm_irq_routing) +
+			(IOAPIC_PINS + 2 * PIC_PINS + IRQ_MAX_MSI) *
+			sizeof(struct kvm_irq_routing_entry)] __attribute__((aligned(8)));
 	struct kvm_irq_routing *t = (void *)buf;
 	u32 i;
 

@@ -8,6 +8,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "opts.h"
 #include "pci.h"
@@ -40,6 +41,17 @@ static void shut_down(struct vm *vm)
 	vm_power_off(vm);
 }
 
+/* Three eventfds a queue: more than the usual soft limit of 1024 has room for. */
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int run(int argc, char **argv)
 {
 	static struct opts opts;
@@ -47,6 +59,7 @@ static int run(int argc, char **argv)
 	enum vm_state end;
 
 	opts_parse(&opts, argc, argv);
+	raise_file_limit();
 	vm_init(&vm, &opts);
 	boot_open(&vm);
 	stats_init(&vm);
@@ -70,9 +83,9 @@ static int run(int argc, char **argv)
 
 static int ctl(int argc, char **argv)
 {
-	if (argc != 2)
-		die_usage("ctl: give a socket, then status, stats or quit");
-	return ctl_client(argv[0], argv[1]);
+	if (argc < 2)
+		die_usage("ctl: give a socket, then status, stats, resize or quit");
+	return ctl_client(argv[0], argv + 1, argc - 1);
 }
 
 int main(int argc, char **argv)

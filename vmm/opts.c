@@ -5,19 +5,17 @@
  * in:  argv
  * out: struct opts, or one line that names the option, its fault and the remedy
  */
-#include <cpuid.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "datapath.h"
 #include "opts.h"
 #include "virtio.h"
 
 static const char help[] =
 "usage: vkick run --kernel FILE [option ...]\n"
-"       vkick ctl SOCK status|stats|quit\n"
+"       vkick ctl SOCK status|stats|quit|resize DISK [SIZE]\n"
 "       vkick --version | --help\n"
 "\n"
 "options of vkick run:\n"
@@ -26,8 +24,14 @@ static const char help[] =
 "  -p, --cmdline STRING     its command line\n"
 "  -c, --cpus N             virtual CPUs (1)\n"
 "  -m, --memory SIZE        guest memory, as 512M or 2G (512M)\n"
-"      --rng datapath=kernel|user[,notify=mmio|pio|auto][,packed=on|off]\n"
-"                           a random number generator; may be repeated\n"
+"      --disk path=FILE,datapath=kernel|user[,KEY=VALUE...]\n"
+"                           a disk; may be repeated. Keys: readonly, direct,\n"
+"                           serial, block-size, cache, queues, queue-size,\n"
+"                           iothreads, poll, and those below: see vkick(1)\n"
+"      --rng datapath=kernel|user[,KEY=VALUE...]\n"
+"                           a random number generator; may be repeated. Keys,\n"
+"                           of disks as well: notify=mmio|pio|auto, and\n"
+"                           packed, indirect, event-idx, in-order=on|off\n"
 "      --serial stdio|file=FILE|off\n"
 "                           where ttyS0 goes (stdio; Ctrl-A x quits)\n"
 "      --ctl SOCK           control socket for vkick ctl\n"
@@ -41,7 +45,7 @@ void opts_help(void)
 	fputs(help, stdout);
 }
 
-static u64 parse_number(const char *s, char **end)
+u64 opts_number(const char *s, char **end)
 {
 	errno = 0;
 	if (*s < '0' || *s > '9') {	/* strtoull would take "-1" */
@@ -60,7 +64,7 @@ static void set_stats(struct opts *o, const char *v) { o->stats_path = v; }
 static void set_cpus(struct opts *o, const char *v)
 {
 	char *end;
-	u64 n = parse_number(v, &end);
+	u64 n = opts_number(v, &end);
 
 	if (end == v || *end || errno || !n || n > UINT32_MAX)
 		die_usage("--cpus %s: not a number of CPUs: give 1 or more", v);
@@ -70,7 +74,7 @@ static void set_cpus(struct opts *o, const char *v)
 static void set_memory(struct opts *o, const char *v)
 {
 	char *end;
-	u64 n = parse_number(v, &end), unit = 0;
+	u64 n = opts_number(v, &end), unit = 0;
 
 	if (!strcmp(end, "M"))
 		unit = MIB;
@@ -121,68 +125,6 @@ static const struct {
 	{ "stats", 0, set_stats },
 };
 
-/*
- * A doorbell on a port costs an exit that the CPU decodes; on memory, SVM leaves
- * the decoding to software, whereas VMX has a fast way. So it depends on the CPU.
- */
-static bool cpu_has_svm(void)
-{
-	u32 eax, vendor[3];
-
-	__cpuid(0, eax, vendor[0], vendor[2], vendor[1]);
-	return !memcmp(vendor, "AuthenticAMD", 12) || !memcmp(vendor, "HygonGenuine", 12);
-}
-
-static void set_notify(struct device_opts *d, const char *v)
-{
-	if (!strcmp(v, "pio"))
-		d->notify_pio = true;
-	else if (!strcmp(v, "mmio"))
-		d->notify_pio = false;
-	else if (!strcmp(v, "auto"))
-		d->notify_pio = cpu_has_svm();
-	else
-		die_usage("--%s notify=%s: give mmio, pio or auto", d->class->name, v);
-}
-
-static void set_datapath(struct device_opts *d, const char *v)
-{
-	d->datapath = datapath_find(v);
-	if (!d->datapath)
-		die_usage("--%s datapath=%s: give kernel or user", d->class->name, v);
-}
-
-static void set_packed(struct device_opts *d, const char *v)
-{
-	if (strcmp(v, "on") && strcmp(v, "off"))
-		die_usage("--%s packed=%s: give on or off", d->class->name, v);
-	d->packed = !strcmp(v, "on");
-}
-
-static void add_device(struct opts *o, const struct virtio_class *class, char *v)
-{
-	struct device_opts *d = &o->devices[o->nr_devices];
-	char *key, *save = NULL;
-
-	if (o->nr_devices++ == OPTS_MAX_DEVICES)
-		die_usage("--%s: too many devices: at most %u", class->name, OPTS_MAX_DEVICES);
-	*d = (struct device_opts) { .class = class, .notify_pio = cpu_has_svm() };
-	for (key = strtok_r(v, ",", &save); key; key = strtok_r(NULL, ",", &save)) {
-		if (!strncmp(key, "datapath=", 9))
-			set_datapath(d, key + 9);
-		else if (!strncmp(key, "notify=", 7))
-			set_notify(d, key + 7);
-		else if (!strncmp(key, "packed=", 7))
-			set_packed(d, key + 7);
-		else
-			die_usage("--%s: unknown key %s: give datapath=, notify= or packed=",
-				  class->name, key);
-	}
-	if (!d->datapath)
-		die_usage("--%s: no datapath: give datapath=kernel or datapath=user",
-			  class->name);
-}
-
 /* Return: whether @arg is --@name, with its value in *@value if one is attached. */
 static bool match_long(const char *arg, const char *name, char **value)
 {
@@ -227,7 +169,7 @@ static void parse_one(struct opts *o, int argc, char **argv, int *i)
 	}
 	for (k = 0; (class = virtio_class_at(k)); k++) {
 		if (match_long(arg, class->name, &value)) {
-			add_device(o, class, need_value(value, arg, argc, argv, i));
+			opts_add_device(o, class, need_value(value, arg, argc, argv, i));
 			return;
 		}
 	}

@@ -5,18 +5,38 @@
 
 #include "vmm.h"
 
-#define OPTS_MAX_DEVICES	16
+/* What bus 0 has slots for, next to the host bridge. */
+#define OPTS_MAX_DEVICES	31
 
 struct virtio_class;
 struct datapath_ops;
 
 enum serial_mode { SERIAL_STDIO, SERIAL_FILE, SERIAL_OFF };
 
+/**
+ * struct device_opts - one device
+ * @ring_features: bits to offer; @ring_features_asked: those that were named
+ * @queues: 0: the class's choice, as @queue_size
+ * @options: what the class's own keys set
+ */
 struct device_opts {
 	const struct virtio_class *class;
 	const struct datapath_ops *datapath;
 	bool notify_pio;
-	bool packed;
+	u64 ring_features;
+	u64 ring_features_asked;
+	u32 queues;
+	u32 queue_size;
+	void *options;
+};
+
+/**
+ * struct opts_key - a KEY=VALUE of a device
+ * @set: takes @value, or die_usage()s
+ */
+struct opts_key {
+	const char *name;
+	void (*set)(struct device_opts *d, const char *key, const char *value);
 };
 
 /**
@@ -44,5 +64,19 @@ struct opts {
 /* argv[0] is the first option. die_usage()s; does not return from --help. */
 void opts_parse(struct opts *o, int argc, char **argv);
 void opts_help(void);
+/* Decimal digits alone; errno as strtoull() has it, *@end as @s if there are none. */
+u64 opts_number(const char *s, char **end);
+
+/* ---- opts_device.c -------------------------------------------------------- */
+
+void opts_add_device(struct opts *o, const struct virtio_class *class, char *value);
+/* Values of keys; die_usage() if @value is none. */
+bool opts_on_off(const struct device_opts *d, const char *key, const char *value);
+u32 opts_range(const struct device_opts *d, const char *key, const char *value,
+	       u32 min, u32 max);
+u32 opts_power_of_2(const struct device_opts *d, const char *key, const char *value,
+		    u32 min, u32 max);
+/* Return: the key of the lowest of these bits that has one, or NULL. */
+const char *opts_ring_feature(u64 features);
 
 #endif

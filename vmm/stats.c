@@ -90,15 +90,21 @@ static json_t *queue_json(struct virtio_dev *dev, unsigned int i)
 			 "calls_suppressed", (json_int_t)s.calls_suppressed);
 }
 
-/* What a device is, in both replies. */
-static json_t *device_json(const struct virtio_dev *dev)
+json_t *stats_device_json(const struct virtio_dev *dev)
 {
-	return json_pack("{s:s, s:s, s:s, s:s, s:i, s:b}", "name", dev->name,
-			 "class", dev->class->name,
-			 "datapath", dev->datapath->ops->name,
-			 "notify", dev->notify_pio ? "pio" : "mmio",
-			 "status", (int)dev->status,
-			 "running", dev->running);
+	json_t *d = json_pack("{s:s, s:s, s:s, s:s, s:i, s:b, s:i, s:i, s:i, s:i}",
+			      "name", dev->name, "class", dev->class->name,
+			      "datapath", dev->datapath->ops->name,
+			      "notify", dev->notify_pio ? "pio" : "mmio",
+			      "status", (int)dev->status, "running", dev->running,
+			      "nr_queues", (int)dev->nr_queues,
+			      "queue_size", (int)dev->queue_size,
+			      "iothreads", (int)dev->nr_workers,
+			      "poll_us", (int)dev->poll_us);
+
+	if (dev->class->describe)
+		dev->class->describe(dev, d);
+	return d;
 }
 
 json_t *stats_json(void)
@@ -113,9 +119,9 @@ json_t *stats_json(void)
 
 	pthread_mutex_lock(&stats_vm->lock);
 	for (n = 0; (dev = virtio_dev_at(n)); n++) {
-		json_t *d = device_json(dev), *queues = json_array();
+		json_t *d = stats_device_json(dev), *queues = json_array();
 
-		for (i = 0; i < dev->class->nr_queues; i++)
+		for (i = 0; i < dev->nr_queues; i++)
 			json_array_append_new(queues, queue_json(dev, i));
 		json_object_set_new(d, "exits_notify", json_integer(dev->exits_notify));
 		json_object_set_new(d, "queues", queues);
@@ -144,7 +150,7 @@ json_t *stats_status_json(void)
 
 	pthread_mutex_lock(&stats_vm->lock);
 	for (n = 0; (dev = virtio_dev_at(n)); n++)
-		json_array_append_new(devices, device_json(dev));
+		json_array_append_new(devices, stats_device_json(dev));
 	pthread_mutex_unlock(&stats_vm->lock);
 
 	root = json_pack("{s:s, s:s, s:i, s:I, s:i, s:i, s:I}", "version", VKICK_VERSION,

@@ -7,6 +7,8 @@
 
 #include "vmm.h"
 
+struct virtio_dev;
+
 /* ---- stats.c: main thread ---------------------------------------------------- */
 
 /* Opens --stats, if given. die()s. */
@@ -14,6 +16,8 @@ void stats_init(struct vm *vm);
 /* Return: a new reference, or NULL without memory. */
 json_t *stats_json(void);
 json_t *stats_status_json(void);
+/* What a device is, in both of them; under vm->lock. */
+json_t *stats_device_json(const struct virtio_dev *dev);
 /* What is left in the file is stats_json() at the end of the VM. */
 void stats_write(void);
 

@@ -19,17 +19,15 @@
 
 /* A new device: a file dev_*.c, and a row here. */
 static const struct virtio_class *const classes[] = {
+	&dev_blk,
 	&dev_rng,
 };
 
-static const struct datapath_ops *const datapaths[] = {
-	&datapath_kernel,
-	&datapath_user,
-};
-
-#define RING_FEATURES	(1UL << VIRTIO_F_VERSION_1 | \
-			 1UL << VIRTIO_RING_F_EVENT_IDX | \
-			 1UL << VIRTIO_RING_F_INDIRECT_DESC)
+_Static_assert(OPTS_MAX_DEVICES < PCI_MAX_DEVICES, "the host bridge has a slot");
+_Static_assert(OPTS_MAX_DEVICES * (VIRTIO_MAX_QUEUES + 1) <= IRQ_MAX_MSI,
+	       "a vector for each queue, one for config changes");
+_Static_assert(VIRTIO_MAX_QUEUES + 1 <= MSIX_MAX_VECTORS, "likewise");
+_Static_assert(2 * OPTS_MAX_DEVICES + 8 <= BUS_MAX_RANGES, "two BARs, and the machine");
 
 static struct virtio_dev *devices[OPTS_MAX_DEVICES];
 static unsigned int nr_devices;
@@ -44,16 +42,6 @@ struct virtio_dev *virtio_dev_at(unsigned int n)
 	return n < nr_devices ? devices[n] : NULL;
 }
 
-const struct datapath_ops *datapath_find(const char *name)
-{
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(datapaths); i++)
-		if (!strcmp(datapaths[i]->name, name))
-			return datapaths[i];
-	return NULL;
-}
-
 /* ---- Trouble ------------------------------------------------------------------ */
 
 void virtio_needs_reset(struct virtio_dev *dev, const char *why)
@@ -62,10 +50,13 @@ void virtio_needs_reset(struct virtio_dev *dev, const char *why)
 		return;
 	warn("%s: %s: the guest must reset the device", dev->name, why);
 	dev->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
-	if (!(dev->status & VIRTIO_CONFIG_S_DRIVER_OK))
-		return;
+	virtio_config_changed(dev);
+}
+
+void virtio_config_changed(struct virtio_dev *dev)
+{
 	dev->generation++;
-	if (dev->config_vector != MSIX_NO_VECTOR)
+	if (dev->status & VIRTIO_CONFIG_S_DRIVER_OK && dev->config_vector != MSIX_NO_VECTOR)
 		vm_signal_eventfd(dev->msix.vector[dev->config_vector].fd);
 }
 
@@ -87,19 +78,11 @@ static void queue_broke(struct loop_source *src)
 
 /* ---- Status (2.1, 3.1) ---------------------------------------------------------- */
 
-static void start(struct virtio_dev *dev)
+/* At ->state of each queue. */
+static void run(struct virtio_dev *dev)
 {
-	unsigned int i;
-	int err;
+	int err = dev->datapath->ops->start(dev->datapath);
 
-	for (i = 0; i < dev->class->nr_queues; i++) {
-		u16 vector = dev->q[i].vector;
-
-		dev->ring[i].call_fd = vector == MSIX_NO_VECTOR ? -1 :
-				       dev->msix.vector[vector].fd;
-		dev->ring[i].state = virtio_packed(dev) ? VRING_PACKED_START : 0;
-	}
-	err = dev->datapath->ops->start(dev->datapath);
 	dev->running = !err;
 	if (err) {
 		char why[64];
@@ -109,6 +92,22 @@ static void start(struct virtio_dev *dev)
 	}
 }
 
+static void start(struct virtio_dev *dev)
+{
+	unsigned int i;
+
+	for (i = 0; i < dev->nr_queues; i++) {
+		u16 vector = dev->q[i].vector;
+
+		dev->ring[i].call_fd = vector == MSIX_NO_VECTOR ? -1 :
+				       dev->msix.vector[vector].fd;
+		dev->ring[i].state = virtio_packed(dev) ? VRING_PACKED_START : 0;
+	}
+	if (dev->class->start)
+		dev->class->start(dev);
+	run(dev);
+}
+
 static void stop(struct virtio_dev *dev)
 {
 	if (dev->running)
@@ -116,24 +115,34 @@ static void stop(struct virtio_dev *dev)
 	dev->running = false;
 }
 
+void virtio_pause(struct virtio_dev *dev, void (*between)(struct virtio_dev *dev))
+{
+	bool was_running = dev->running;
+
+	stop(dev);
+	between(dev);
+	if (was_running)
+		run(dev);
+}
+
 void virtio_reset(struct virtio_dev *dev)
 {
 	unsigned int i;
 
 	stop(dev);
+	if (dev->class->reset)
+		dev->class->reset(dev);
 	dev->status = 0;
 	dev->acked = 0;
 	dev->config_vector = MSIX_NO_VECTOR;
 	dev->device_feature_select = 0;
 	dev->driver_feature_select = 0;
 	dev->queue_select = 0;
-	for (i = 0; i < dev->class->nr_queues; i++) {
+	for (i = 0; i < dev->nr_queues; i++) {
 		struct datapath_queue *r = &dev->ring[i];
 
 		r->enabled = false;
-		r->num = dev->class->queue_size;
-		if (r->num > dev->datapath->max_queue_size)
-			r->num = dev->datapath->max_queue_size;
+		r->num = dev->queue_size;
 		r->desc = r->avail = r->used = 0;
 		dev->q[i].vector = MSIX_NO_VECTOR;
 		/* What belongs to the device's former life. */
@@ -193,6 +202,20 @@ static void init_queue(struct virtio_dev *dev, unsigned int i)
 	loop_add(&q->err);
 }
 
+/* What was asked for by name it must have. */
+static void check_datapath(const struct virtio_dev *dev, const struct device_opts *o)
+{
+	const struct datapath *dp = dev->datapath;
+	const char *lacking = opts_ring_feature(o->ring_features_asked & ~dp->features);
+
+	if (lacking)
+		die("--%s %s=on: datapath=%s cannot: update the module, or leave it out",
+		    o->class->name, lacking, dp->ops->name);
+	if (dev->queue_size > dp->max_queue_size)
+		die("--%s queue-size=%u: datapath=%s takes at most %u", o->class->name,
+		    dev->queue_size, dp->ops->name, dp->max_queue_size);
+}
+
 static void init_one(struct vm *vm, const struct device_opts *o)
 {
 	struct virtio_dev *dev = calloc(1, sizeof(*dev));
@@ -206,15 +229,17 @@ static void init_one(struct vm *vm, const struct device_opts *o)
 	dev->vm = vm;
 	dev->class = o->class;
 	dev->notify_pio = o->notify_pio;
+	dev->features = o->class->features;
+	dev->nr_queues = o->queues ? o->queues : 1;
+	dev->queue_size = o->queue_size ? o->queue_size : o->class->queue_size;
+	dev->nr_workers = 1;
+	if (o->class->init)
+		o->class->init(dev, o);
 	dev->datapath = o->datapath->open(dev);
-	dev->offered = RING_FEATURES | o->class->features;
-	if (o->packed)
-		dev->offered |= 1UL << VIRTIO_F_RING_PACKED;
-	dev->offered &= dev->datapath->features;
-	if (o->packed && !(dev->offered & 1UL << VIRTIO_F_RING_PACKED))
-		die("--%s packed=on: datapath=%s has no packed rings: update the module",
-		    o->class->name, dev->datapath->ops->name);
-	for (i = 0; i < o->class->nr_queues; i++)
+	check_datapath(dev, o);
+	dev->offered = (1UL << VIRTIO_F_VERSION_1 | o->ring_features | dev->features) &
+		       dev->datapath->features;
+	for (i = 0; i < dev->nr_queues; i++)
 		init_queue(dev, i);
 	virtio_pci_init(dev);
 	virtio_reset(dev);

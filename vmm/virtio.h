@@ -13,6 +13,9 @@
 
 #define VIRTIO_MAX_QUEUES	IOTHREAD_MAX_FDS
 
+struct device_opts;
+struct json_t;
+struct opts_key;
 struct virtio_dev;
 
 /**
@@ -20,13 +23,29 @@ struct virtio_dev;
  * @name: the option's name
  * @device_id: VIRTIO 1.2, section 5
  * @pci_class: class, subclass and interface
- * @nr_queues: at most VIRTIO_MAX_QUEUES
- * @queue_size: the largest, a power of two, at most 256
- * @features: bits of the class alone
+ * @max_queues: at most VIRTIO_MAX_QUEUES
+ * @queue_size: where queue-size= is not given
+ * @max_queue_size: a power of two
+ * @features: bits of the class alone, if @init sets no others
  * @config_bytes: size of the device's config space, may be 0
  * @node: the module's char device
+ * @user: what datapath=user is
+ * @keys: options of the class alone, up to one without a name, or NULL
+ * @options_bytes: of what they set, device_opts->options
+ * @init: before the datapath is opened; sets dev->priv, and what else differs from
+ *	device to device; die()s. May be NULL, as each below
  * @config: fills @config_bytes bytes
- * @serve: does one request, for datapath=user, in the I/O thread, without the
+ * @config_write: the driver wrote into them
+ * @reset: the driver's part of the state goes
+ * @start: features are settled, and the datapath is about to start
+ * @kernel_open: tells the module's device @fd what it needs before it is started;
+ *	die()s
+ * @kernel_config: tells it what may change; at each start, and from then on whenever
+ *	it does. Return: 0 or -errno
+ * @resize: the control socket's; to @bytes, or if 0 to what the backend now has. Return:
+ *	NULL, or why not
+ * @describe: adds to what the control socket says of the device
+ * @serve: does one request, for datapath_user, in the I/O thread, without the
  *	lock. Return: bytes written into the chain, or -EFAULT, which breaks the
  *	queue.
  */
@@ -34,16 +53,29 @@ struct virtio_class {
 	const char *name;
 	u16 device_id;
 	u32 pci_class;
-	u8 nr_queues;
+	u8 max_queues;
 	u16 queue_size;
+	u16 max_queue_size;
 	u64 features;
 	u32 config_bytes;
 	const char *node;
+	const struct datapath_ops *user;
+	const struct opts_key *keys;
+	u32 options_bytes;
+	void (*init)(struct virtio_dev *dev, const struct device_opts *opts);
 	void (*config)(const struct virtio_dev *dev, void *buf);
+	void (*config_write)(struct virtio_dev *dev, u64 off, unsigned int len, u64 val);
+	void (*reset)(struct virtio_dev *dev);
+	void (*start)(struct virtio_dev *dev);
+	void (*kernel_open)(struct virtio_dev *dev, int fd);
+	int (*kernel_config)(struct virtio_dev *dev, int fd);
+	const char *(*resize)(struct virtio_dev *dev, u64 bytes);
+	void (*describe)(const struct virtio_dev *dev, struct json_t *json);
 	int64_t (*serve)(struct virtio_dev *dev, const struct vring_chain *chain);
 };
 
 extern const struct virtio_class dev_rng;
+extern const struct virtio_class dev_blk;
 
 struct virtq {
 	u16 vector;
@@ -54,6 +86,10 @@ struct virtq {
 
 /**
  * struct virtio_dev - a device
+ * @features: of the class, as this device has them
+ * @nr_workers: threads that serve the queues, 1 to @nr_queues
+ * @poll_us: for how long they look for more before they ask for a kick; 0: not at all
+ * @priv: the class's
  * @ring: what the datapath gets, by queue; @q: the rest, by queue
  * @running: the datapath is started
  * @exits_notify: doorbell writes that came here and not to the eventfd
@@ -64,6 +100,12 @@ struct virtio_dev {
 	char name[16];
 	bool notify_pio;
 	struct datapath *datapath;
+	u64 features;
+	u16 nr_queues;
+	u16 queue_size;
+	u32 nr_workers;
+	u32 poll_us;
+	void *priv;
 
 	u64 offered;
 	u64 acked;
@@ -105,6 +147,10 @@ void virtio_write_status(struct virtio_dev *dev, u8 val);
 void virtio_reset(struct virtio_dev *dev);
 /* VIRTIO 1.2, 2.1.2: the device cannot go on. */
 void virtio_needs_reset(struct virtio_dev *dev, const char *why);
+/* The config space is no longer what the driver read: interrupts it. */
+void virtio_config_changed(struct virtio_dev *dev);
+/* Has nothing in flight when @between runs, and goes on where it was. */
+void virtio_pause(struct virtio_dev *dev, void (*between)(struct virtio_dev *dev));
 
 /* ---- virtio_common.c --------------------------------------------------------- */
 

@@ -16,7 +16,7 @@
 /* The ring that queue_select names, or NULL. */
 static struct datapath_queue *selected(struct virtio_dev *dev)
 {
-	return dev->queue_select < dev->class->nr_queues ?
+	return dev->queue_select < dev->nr_queues ?
 	       &dev->ring[dev->queue_select] : NULL;
 }
 
@@ -38,7 +38,7 @@ static void common_fill(struct virtio_dev *dev, struct virtio_pci_common_cfg *c)
 		.guest_feature = htole32(feature_word(dev->acked,
 						      dev->driver_feature_select)),
 		.msix_config = htole16(dev->config_vector),
-		.num_queues = htole16(dev->class->nr_queues),
+		.num_queues = htole16(dev->nr_queues),
 		.device_status = dev->status,
 		.config_generation = dev->generation,
 		.queue_select = htole16(dev->queue_select),
@@ -112,8 +112,7 @@ static void queue_write(struct virtio_dev *dev, u64 off, u64 val)
 		return;
 	switch (off) {
 	case VIRTIO_PCI_COMMON_Q_SIZE:
-		if (vring_size_ok(val, virtio_packed(dev)) && val <= dev->class->queue_size &&
-		    val <= dev->datapath->max_queue_size)
+		if (vring_size_ok(val, virtio_packed(dev)) && val <= dev->queue_size)
 			r->num = val;
 		break;
 	case VIRTIO_PCI_COMMON_Q_ENABLE:

@@ -48,6 +48,12 @@ static u64 config_read(struct virtio_dev *dev, u64 off, unsigned int len)
 	return v;
 }
 
+static void config_write(struct virtio_dev *dev, u64 off, unsigned int len, u64 val)
+{
+	if (dev->class->config_write && off + len <= dev->class->config_bytes)
+		dev->class->config_write(dev, off, len, val);
+}
+
 /* KVM has no doorbell there yet, or it is not exactly one's address. */
 static void notify_write(void *opaque, u64 off, unsigned int len, u64 val)
 {
@@ -55,7 +61,7 @@ static void notify_write(void *opaque, u64 off, unsigned int len, u64 val)
 	u64 i = off / DOORBELL_BYTES;
 
 	(void)len, (void)val;
-	if (i >= dev->class->nr_queues)
+	if (i >= dev->nr_queues)
 		return;
 	dev->exits_notify++;
 	vm_signal_eventfd(dev->ring[i].kick_fd);
@@ -87,6 +93,8 @@ static void bar_write(void *opaque, u64 off, unsigned int len, u64 val)
 
 	if (off < AT_ISR)
 		virtio_common_write(dev, off - AT_COMMON, len, val);
+	else if (off >= AT_DEVICE && off < AT_NOTIFY)
+		config_write(dev, off - AT_DEVICE, len, val);
 	else if (off >= AT_NOTIFY && !dev->notify_pio)
 		notify_write(dev, off - AT_NOTIFY, len, val);
 }
@@ -101,7 +109,7 @@ static void doorbells_moved(struct pci_bar *bar)
 	u64 base = bar->range.base + (dev->notify_pio ? 0 : AT_NOTIFY);
 	unsigned int i;
 
-	for (i = 0; i < dev->class->nr_queues; i++) {
+	for (i = 0; i < dev->nr_queues; i++) {
 		struct doorbell *bell = &dev->q[i].bell;
 		int err = 0;
 
@@ -204,7 +212,7 @@ static void add_caps(struct virtio_dev *dev)
 	at = add_cap(dev, VIRTIO_PCI_CAP_NOTIFY_CFG, sizeof(struct virtio_pci_notify_cap),
 		     dev->notify_pio ? BAR_PIO : BAR_VIRTIO,
 		     dev->notify_pio ? 0 : AT_NOTIFY,
-		     dev->class->nr_queues * DOORBELL_BYTES);
+		     dev->nr_queues * DOORBELL_BYTES);
 	memcpy(dev->pci.cfg + at + VIRTIO_PCI_NOTIFY_CAP_MULT, &multiplier, 4);
 
 	dev->pci_cfg_cap = add_cap(dev, VIRTIO_PCI_CAP_PCI_CFG,
@@ -235,7 +243,7 @@ void virtio_pci_init(struct virtio_dev *dev)
 		pci_set_bar(&dev->pci, BAR_PIO, true,
 			    VIRTIO_MAX_QUEUES * DOORBELL_BYTES, &notify_ops, dev,
 			    doorbells_moved);
-	msix_init(&dev->msix, &dev->pci, BAR_MSIX, dev->class->nr_queues + 1);
+	msix_init(&dev->msix, &dev->pci, BAR_MSIX, dev->nr_queues + 1);
 	add_caps(dev);
 	pci_register(&dev->pci);
 }

@@ -3,8 +3,8 @@
  * The VMM's core: the machine, and the prototypes of the files that make it up.
  *
  * Threads. The main thread sets everything up, then sits in loop_run(). Each
- * vCPU has a thread. Each device with datapath=user has an I/O thread while its
- * driver runs it.
+ * vCPU has a thread. Each device with datapath=user has I/O threads while its
+ * driver runs it, one if its class wants no more.
  *
  * Locking. vm->lock guards all device state: registers, config space, the bus
  * tables, the GSI table. A vCPU thread takes it around each exit that a device
@@ -109,7 +109,8 @@ void loop_run(struct vm *vm);
 
 /* ---- irq.c: under vm->lock, or before the vCPUs run --------------------- */
 
-#define IRQ_MAX_MSI	256
+/* Each device of the most that there can be has its most: see virtio.c. */
+#define IRQ_MAX_MSI	544
 
 struct irq_table {
 	unsigned int nr_msi;
@@ -246,6 +247,7 @@ void serial_reset(void);
 /* ---- stats.c, ctl.c, ctl_client.c: main thread --------------------------- */
 
 void ctl_init(struct vm *vm);
-int ctl_client(const char *path, const char *cmd);
+/* @args: the command and what belongs to it. Return: an exit status. */
+int ctl_client(const char *path, char **args, int nr);
 
 #endif

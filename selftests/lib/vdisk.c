@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A disk of the VMM without a VM.
+ *
+ * in:  a backend's fd, features, a number of queues
+ * out: see vdisk.h; and what the VMM's other files would give the datapath
+ */
+#include "vdisk.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- What vm.c and dev_blk.c are in the VMM ---------------------------------------- */
+
+static struct vdisk *of_vm(const struct vm *vm)
+{
+	return container_of(vm, struct vdisk, vm);
+}
+
+void *guest_ptr(const struct vm *vm, u64 gpa, u64 len)
+{
+	struct gmem_region *r = gmem_find(&of_vm(vm)->mem, gpa);
+
+	return r && len <= r->size - (gpa - r->gpa) ? r->hva + (gpa - r->gpa) : NULL;
+}
+
+int vring_io_lookup(void *mem, u64 gpa, u32 len, const void **ptr, u32 *contig)
+{
+	struct gmem_region *r = gmem_find(&of_vm(mem)->mem, gpa);
+	u64 rest;
+
+	if (!r)
+		return -EFAULT;
+	rest = r->size - (gpa - r->gpa);
+	*ptr = r->hva + (gpa - r->gpa);
+	*contig = len < rest ? len : rest;
+	return 0;
+}
+
+int vm_eventfd(void)
+{
+	return ev_new();
+}
+
+bool vm_drain_eventfd(int fd)
+{
+	return ev_take(fd);
+}
+
+void vm_signal_eventfd(int fd)
+{
+	ev_signal(fd);
+}
+
+const struct blk_disk *blk_disk_of(const struct virtio_dev *dev)
+{
+	return &container_of(dev, struct vdisk, dev)->disk;
+}
+
+/* ---- The disk ------------------------------------------------------------------------ */
+
+static const struct virtio_class class = { .name = "disk" };
+
+static void init_queue(struct vdisk *v, unsigned int i, u64 features)
+{
+	struct datapath_queue *r = &v->dev.ring[i];
+	struct drv *d = &v->drv[i];
+
+	drv_init(d, &v->mem, VDISK_NUM, features, DRV_INDIRECT, VDISK_MAX_SEGS);
+	*r = (struct datapath_queue) {
+		.enabled = true,
+		.num = VDISK_NUM,
+		.desc = d->desc_gpa,
+		.avail = d->avail_gpa,
+		.used = d->used_gpa,
+		.kick_fd = ev_new(),
+		.call_fd = ev_new(),
+		.err_fd = ev_new(),
+	};
+}
+
+/* The first two regions are what is registered; the third is not. */
+static void init_vm(struct vdisk *v)
+{
+	int i;
+
+	gmem_add_standard(&v->mem);
+	for (i = 0; i < 2; i++)
+		v->vm.ram[i] = (struct ram_region) {
+			.gpa = v->mem.r[i].gpa,
+			.bytes = v->mem.r[i].size,
+			.hva = v->mem.r[i].hva,
+		};
+	v->vm.nr_ram = 2;
+}
+
+void vdisk_init(struct vdisk *v, int fd, u64 bytes, u64 features, unsigned int nr_queues)
+{
+	unsigned int i;
+
+	memset(v, 0, sizeof(*v));
+	init_vm(v);
+	features |= F_VERSION_1 | F_INDIRECT;
+	v->disk = (struct blk_disk) {
+		.path = "test",
+		.fd = fd,
+		.block_bytes = BLK_SECTOR_BYTES,
+		.seg_max = BLK_MAX_SEGS,
+		.max_discard_sectors = 1 << 16,
+		.max_write_zeroes_sectors = 1 << 16,
+		.write_zeroes_may_unmap = true,
+		.serial = "serial-of-20-chars-x",
+		.iothreads = nr_queues,
+		.capacity = bytes / BLK_SECTOR_BYTES,
+		.write_back = true,
+	};
+	v->dev = (struct virtio_dev) {
+		.vm = &v->vm,
+		.class = &class,
+		.name = "disk0",
+		.nr_queues = nr_queues,
+		.acked = features | 1ULL << VIRTIO_BLK_F_FLUSH,
+	};
+	for (i = 0; i < nr_queues; i++)
+		init_queue(v, i, features);
+	v->hdr = gmem_alloc(&v->mem, sizeof(struct virtio_blk_outhdr), 1);
+	v->status = gmem_alloc(&v->mem, 1, 1);
+}
+
+void vdisk_free(struct vdisk *v)
+{
+	unsigned int i;
+
+	if (v->running)
+		vdisk_stop(v);
+	for (i = 0; i < v->dev.nr_queues; i++) {
+		close(v->dev.ring[i].kick_fd);
+		close(v->dev.ring[i].call_fd);
+		close(v->dev.ring[i].err_fd);
+		drv_free(&v->drv[i]);
+	}
+	gmem_free(&v->mem);
+}
+
+void vdisk_start(struct vdisk *v)
+{
+	struct datapath *dp = v->dev.datapath;
+	unsigned int i;
+	int err;
+
+	if (!dp)
+		dp = v->dev.datapath = datapath_blk_user.open(&v->dev);
+	for (i = 0; i < v->dev.nr_queues; i++)
+		v->dev.ring[i].state = drv_device_base(&v->drv[i]);
+	err = dp->ops->start(dp);
+	CHECK(!err, "start: %s", strerror(-err));
+	v->running = true;
+}
+
+void vdisk_stop(struct vdisk *v)
+{
+	v->dev.datapath->ops->stop(v->dev.datapath);
+	v->running = false;
+}
+
+u64 vdisk_alloc(struct vdisk *v, size_t len, size_t align)
+{
+	return gmem_alloc(&v->mem, len, align);
+}
+
+void vdisk_set_hdr(struct vdisk *v, u64 gpa, u32 type, u64 sector)
+{
+	struct virtio_blk_outhdr hdr = { .type = htole32(type), .sector = htole64(sector) };
+
+	memcpy(gmem_ptr(&v->mem, gpa, sizeof(hdr)), &hdr, sizeof(hdr));
+}
+
+int vdisk_submit(struct vdisk *v, unsigned int q, const struct drv_seg *segs, u32 nr)
+{
+	int head = drv_add(&v->drv[q], segs, nr);
+
+	CHECK(head >= 0, "the ring is full");
+	drv_kick(&v->drv[q], v->dev.ring[q].kick_fd);
+	return head;
+}
+
+int vdisk_wait(struct vdisk *v, unsigned int q)
+{
+	if (!drv_wait(&v->drv[q], v->dev.ring[q].call_fd, DEADLINE_MS))
+		return -1;
+	return drv_get(&v->drv[q], &v->used_len);
+}
+
+u8 vdisk_do(struct vdisk *v, u32 type, u64 sector, const struct drv_seg *data, u32 nr)
+{
+	struct drv_seg segs[VDISK_MAX_SEGS];
+	u8 *status = gmem_ptr(&v->mem, v->status, 1);
+	u32 i;
+
+	CHECK(nr <= VDISK_MAX_SEGS - 2, "%u segments", nr);
+	vdisk_set_hdr(v, v->hdr, type, sector);
+	*status = VDISK_LOST;
+	segs[0] = (struct drv_seg) { v->hdr, sizeof(struct virtio_blk_outhdr), false };
+	for (i = 0; i < nr; i++)
+		segs[i + 1] = data[i];
+	segs[nr + 1] = (struct drv_seg) { v->status, 1, true };
+	vdisk_submit(v, 0, segs, nr + 2);
+	if (vdisk_wait(v, 0) < 0)
+		return VDISK_LOST;
+	return *status;
+}
+
+u8 vdisk_do1(struct vdisk *v, u32 type, u64 sector, u64 gpa, u32 len)
+{
+	struct drv_seg data = {
+		gpa, len, type == VIRTIO_BLK_T_IN || type == VIRTIO_BLK_T_GET_ID
+	};
+
+	return vdisk_do(v, type, sector, &data, !!len);
+}
+
+bool vdisk_broke(struct vdisk *v, unsigned int q)
+{
+	return ev_wait(v->dev.ring[q].err_fd, DEADLINE_MS) && ev_take(v->dev.ring[q].err_fd);
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A disk of the VMM without a VM: its user datapath over the tests' guest memory, and
+ * a driver for each queue.
+ *
+ * in:  a backend's fd, features, a number of queues
+ * out: requests as the driver lays them out; what the device made of them
+ */
+#ifndef SELFTEST_VDISK_H
+#define SELFTEST_VDISK_H
+
+#include "../../vmm/blk.h"
+#include "../../vmm/virtio.h"
+#include "drv.h"
+
+#define VDISK_MAX_QUEUES	4
+#define VDISK_NUM		64
+
+/* Descriptors of a chain, at most: tables are that long. */
+#define VDISK_MAX_SEGS		300
+
+/* What vdisk_wait() says where the device completed nothing in time. */
+#define VDISK_LOST		0xff
+
+/**
+ * struct vdisk - the disk
+ * @vm: what the datapath knows of it: guest memory
+ * @disk: the test may change it while nothing runs
+ * @hdr: a header and a status byte for each request in flight, by queue and slot
+ * @used_len: of what vdisk_wait() returned last
+ */
+struct vdisk {
+	struct vm vm;
+	struct gmem mem;
+	struct blk_disk disk;
+	struct virtio_dev dev;
+	struct drv drv[VDISK_MAX_QUEUES];
+	u64 hdr;
+	u64 status;
+	u32 used_len;
+	bool running;
+};
+
+/**
+ * vdisk_init() - a disk that does not run yet
+ * @fd: its backend; vdisk_free() leaves it alone
+ * @bytes: capacity
+ * @features: F_PACKED, F_EVENT_IDX; INDIRECT and FLUSH are always there
+ */
+void vdisk_init(struct vdisk *v, int fd, u64 bytes, u64 features, unsigned int nr_queues);
+void vdisk_free(struct vdisk *v);
+/* The datapath takes over where the drivers are. */
+void vdisk_start(struct vdisk *v);
+/* And checks that each queue's ->state is right. */
+void vdisk_stop(struct vdisk *v);
+
+/* @len bytes of guest memory for data, at any odd place. */
+u64 vdisk_alloc(struct vdisk *v, size_t len, size_t align);
+
+/* Fills in the header at @gpa. */
+void vdisk_set_hdr(struct vdisk *v, u64 gpa, u32 type, u64 sector);
+
+/* Adds and kicks. Return: its head. */
+int vdisk_submit(struct vdisk *v, unsigned int q, const struct drv_seg *segs, u32 nr);
+/* Waits for one completion. Return: its head, or -1 where the deadline passed. */
+int vdisk_wait(struct vdisk *v, unsigned int q);
+
+/*
+ * One request on queue 0, there and back: header, @nr segments of data as they are,
+ * status byte. Return: the status, or VDISK_LOST.
+ */
+u8 vdisk_do(struct vdisk *v, u32 type, u64 sector, const struct drv_seg *data, u32 nr);
+/* The same with one segment of data, or none. */
+u8 vdisk_do1(struct vdisk *v, u32 type, u64 sector, u64 gpa, u32 len);
+
+/* Whether queue @q told the main thread that it broke; takes the signal back. */
+bool vdisk_broke(struct vdisk *v, unsigned int q);
+
+#endif

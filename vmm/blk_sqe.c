@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A disk's requests as io_uring submissions.
+ *
+ * in:  steps of requests
+ * out: submissions, and what became of them
+ *
+ * Guest memory is registered with the ring if it may be, so that I/O of one piece
+ * need not look up and pin pages each time. Registering pins all of guest memory, for
+ * as long as the driver runs the device: it ends before a reset of the VM gives the
+ * guest other pages.
+ */
+#include <errno.h>
+#include <linux/falloc.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "blk_uring.h"
+
+/* Submissions that wait for the next system call; a full ring is one early. */
+#define SQ_ENTRIES		256
+#define MAX_CQ_ENTRIES		32768
+
+/* Write-zeroes of a backend that knows of no better way. */
+#define ZEROES_BYTES		(64 * KIB)
+static const u8 zeroes[ZEROES_BYTES] __attribute__((aligned(PAGE_BYTES)));
+
+/* ---- The ring --------------------------------------------------------------------- */
+
+/*
+ * Disabled at first: the ring is its first user's alone, and that is the thread. With
+ * DEFER_TASKRUN (6.1) completions are posted when the thread asks for them, and not by
+ * interrupting it.
+ */
+static int open_ring(struct blk_thread *t, u32 cq_entries)
+{
+	const u32 best = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+			 IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
+	struct io_uring_params p = {
+		.flags = IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE |
+			 IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL | best,
+		.cq_entries = cq_entries,
+	};
+	int err = io_uring_queue_init_params(SQ_ENTRIES, &t->ring, &p);
+
+	if (err != -EINVAL)
+		return err;
+	p = (struct io_uring_params) {
+		.flags = IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
+		.cq_entries = cq_entries,
+	};
+	return io_uring_queue_init_params(SQ_ENTRIES, &t->ring, &p);
+}
+
+int blk_sqe_open(struct blk_thread *t, u32 nr_requests)
+{
+	u32 cq_entries = 2 * (nr_requests + SQ_ENTRIES), i;
+	int err;
+
+	err = open_ring(t, cq_entries < MAX_CQ_ENTRIES ? cq_entries : MAX_CQ_ENTRIES);
+	if (err)
+		return err;
+	t->fixed_file = !io_uring_register_files(&t->ring, &t->u->disk->fd, 1);
+	t->no_chunk.end = &t->no_chunk.first;
+	t->no_sqe.end = &t->no_sqe.first;
+	t->no_chunk.first = t->no_sqe.first = NULL;
+	t->nr_chunks = 0;
+	for (i = 0; i < BLK_NR_CHUNKS && t->u->disk->direct; i++) {
+		t->chunks[i] = aligned_alloc(PAGE_BYTES, BLK_CHUNK_BYTES);
+		if (!t->chunks[i]) {
+			blk_sqe_close(t);
+			return -ENOMEM;
+		}
+		t->nr_chunks++;
+	}
+	return 0;
+}
+
+void blk_sqe_close(struct blk_thread *t)
+{
+	while (t->nr_chunks)
+		free(t->chunks[--t->nr_chunks]);
+	io_uring_queue_exit(&t->ring);
+}
+
+static void register_memory(struct blk_thread *t)
+{
+	static atomic_flag warned = ATOMIC_FLAG_INIT;
+	const struct vm *vm = t->u->dp.dev->vm;
+	unsigned int i;
+	int err;
+
+	t->nr_bufs = 0;
+	for (i = 0; i < vm->nr_ram; i++) {
+		u64 at = 0, n;
+
+		for (; at < vm->ram[i].bytes && t->nr_bufs < BLK_MAX_BUFS; at += n) {
+			n = vm->ram[i].bytes - at;
+			if (n > BLK_MAX_BUF_BYTES)
+				n = BLK_MAX_BUF_BYTES;
+			t->bufs[t->nr_bufs++] = (struct iovec) { vm->ram[i].hva + at, n };
+		}
+	}
+	err = io_uring_register_buffers(&t->ring, t->bufs, t->nr_bufs);
+	if (!err)
+		return;
+	t->nr_bufs = 0;
+	if (!atomic_flag_test_and_set(&warned))
+		warn("%s: guest memory cannot be registered for I/O: %s: it goes on without (ulimit -l)",
+		     t->u->dp.dev->name, strerror(-err));
+}
+
+void blk_sqe_enter(struct blk_thread *t)
+{
+	/* liburing 2.3 declares a function for it, and does not export it. */
+	if (syscall(__NR_io_uring_register, t->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS,
+		    NULL, 0))
+		die("%s: io_uring: %s", t->u->dp.dev->name, strerror(errno));
+	register_memory(t);
+}
+
+void blk_sqe_leave(struct blk_thread *t)
+{
+	/* The ring's end is not waited for; the pages' is. */
+	if (t->nr_bufs)
+		io_uring_unregister_buffers(&t->ring);
+}
+
+/* ---- Submitting -------------------------------------------------------------------- */
+
+void blk_sqe_submit(struct blk_thread *t, bool wait)
+{
+	int n = wait ? io_uring_submit_and_wait(&t->ring, 1) :
+		       io_uring_submit_and_get_events(&t->ring);
+
+	/*
+	 * Not now: completions are to be taken first, or memory is short. What was not
+	 * submitted is still there. Anything else is a mistake of ours, and nothing could
+	 * tell what of the I/O is still under way.
+	 */
+	if (n < 0 && n != -EINTR && n != -EAGAIN && n != -EBUSY && n != -ENOMEM)
+		die("%s: io_uring: %s", t->u->dp.dev->name, strerror(-n));
+}
+
+bool blk_sqe_ready(struct blk_thread *t)
+{
+	if (io_uring_cq_ready(&t->ring))
+		return true;
+	if (!(IO_URING_READ_ONCE(*t->ring.sq.kflags) &
+	      (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)))
+		return false;
+	io_uring_get_events(&t->ring);
+	return io_uring_cq_ready(&t->ring);
+}
+
+static struct io_uring_sqe *get_sqe(struct blk_thread *t)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&t->ring);
+
+	if (sqe)
+		return sqe;
+	io_uring_submit(&t->ring);
+	return io_uring_get_sqe(&t->ring);
+}
+
+void blk_sqe_watch(struct blk_thread *t, int fd, u64 tag)
+{
+	struct io_uring_sqe *sqe;
+
+	/* Nothing of this is ever many, so room there will be. */
+	while (!(sqe = get_sqe(t)))
+		blk_sqe_submit(t, false);
+	/*
+	 * Each signal wakes the poll, whatever the count: it need not be read. What was
+	 * signalled before is seen at once.
+	 */
+	io_uring_prep_poll_multishot(sqe, fd, POLLIN);
+	io_uring_sqe_set_data64(sqe, tag);
+}
+
+/* The registered buffer that holds a piece, or -1. */
+static int find_buf(const struct blk_thread *t, const struct iovec *iov)
+{
+	u32 i;
+
+	for (i = 0; i < t->nr_bufs; i++) {
+		u64 off = (u64)iov->iov_base - (u64)t->bufs[i].iov_base;
+
+		if (off < t->bufs[i].iov_len && iov->iov_len <= t->bufs[i].iov_len - off)
+			return i;
+	}
+	return -1;
+}
+
+static void prep_read(struct blk_thread *t, struct io_uring_sqe *sqe, struct blk_req *r,
+		      int fd)
+{
+	u32 nr;
+	struct iovec *iov = blk_req_iov(r, &nr);
+	int buf = nr == 1 ? find_buf(t, iov) : -1;
+
+	if (buf >= 0)
+		io_uring_prep_read_fixed(sqe, fd, iov->iov_base, iov->iov_len, r->pos, buf);
+	else
+		io_uring_prep_readv(sqe, fd, iov, nr, r->pos);
+}
+
+static void prep_write(struct blk_thread *t, struct io_uring_sqe *sqe, struct blk_req *r,
+		       int fd)
+{
+	u32 nr;
+	struct iovec *iov = blk_req_iov(r, &nr);
+	int buf = nr == 1 ? find_buf(t, iov) : -1;
+
+	if (buf >= 0)
+		io_uring_prep_write_fixed(sqe, fd, iov->iov_base, iov->iov_len, r->pos, buf);
+	else
+		io_uring_prep_writev(sqe, fd, iov, nr, r->pos);
+}
+
+static u32 at_most(u64 n, u32 max)
+{
+	return n < max ? n : max;
+}
+
+static void prep(struct blk_thread *t, struct io_uring_sqe *sqe, struct blk_req *r)
+{
+	int fd = t->fixed_file ? 0 : t->u->disk->fd;
+	u32 n;
+
+	switch (r->op) {
+	case BLK_READ:
+		if (r->chunk)
+			io_uring_prep_read(sqe, fd, r->chunk,
+					   at_most(r->left, BLK_CHUNK_BYTES), r->pos);
+		else
+			prep_read(t, sqe, r, fd);
+		break;
+	case BLK_WRITE:
+		if (r->chunk) {
+			n = blk_req_gather(r, r->chunk, BLK_CHUNK_BYTES);
+			io_uring_prep_write(sqe, fd, r->chunk, n, r->pos);
+		} else {
+			prep_write(t, sqe, r, fd);
+		}
+		break;
+	case BLK_WRITE_ZERO:
+		io_uring_prep_write(sqe, fd, zeroes, at_most(r->left, ZEROES_BYTES), r->pos);
+		break;
+	case BLK_DISCARD:
+	case BLK_PUNCH:
+		io_uring_prep_fallocate(sqe, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+					r->pos, r->left);
+		break;
+	case BLK_ZERO:
+		io_uring_prep_fallocate(sqe, fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE,
+					r->pos, r->left);
+		break;
+	default:
+		io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
+	}
+	if (r->durable && r->op == BLK_WRITE)
+		sqe->rw_flags = RWF_DSYNC;
+	if (t->fixed_file)
+		sqe->flags |= IOSQE_FIXED_FILE;
+	/* It did not do without blocking. */
+	if (r->retries)
+		sqe->flags |= IOSQE_ASYNC;
+	io_uring_sqe_set_data(sqe, r);
+}
+
+/* ---- Requests ---------------------------------------------------------------------- */
+
+static void append(struct blk_list *l, struct blk_req *r)
+{
+	r->next = NULL;
+	*l->end = r;
+	l->end = &r->next;
+}
+
+static struct blk_req *take(struct blk_list *l)
+{
+	struct blk_req *r = l->first;
+
+	if (!r)
+		return NULL;
+	l->first = r->next;
+	if (!l->first)
+		l->end = &l->first;
+	return r;
+}
+
+static void release_chunk(struct blk_thread *t, struct blk_req *r)
+{
+	if (!r->chunk)
+		return;
+	t->chunks[t->nr_chunks++] = r->chunk;
+	r->chunk = NULL;
+}
+
+static void complete(struct blk_thread *t, struct blk_req *r)
+{
+	struct blk_queue *q = r->queue;
+	u32 written = blk_req_finish(r);
+
+	release_chunk(t, r);
+	t->in_flight--;
+	if (vring_push(&q->ring, r->token, written))
+		q->broken = true;
+	q->free[q->nr_free++] = r;
+	q->pushed = true;
+	q->runnable = true;
+	blk_count(&q->requests_done, 1);
+}
+
+void blk_sqe_start(struct blk_thread *t, struct blk_req *r)
+{
+	struct io_uring_sqe *sqe;
+
+	if (r->op == BLK_DONE) {
+		complete(t, r);
+		return;
+	}
+	if (r->bounces && !r->chunk) {
+		if (!t->nr_chunks) {
+			append(&t->no_chunk, r);
+			return;
+		}
+		r->chunk = t->chunks[--t->nr_chunks];
+	}
+	sqe = get_sqe(t);
+	if (sqe)
+		prep(t, sqe, r);
+	else
+		append(&t->no_sqe, r);
+}
+
+void blk_sqe_result(struct blk_thread *t, struct blk_req *r, int res)
+{
+	struct blk_req *waiter;
+
+	if (r->op == BLK_READ && r->chunk && res > 0)
+		blk_req_scatter(r, r->chunk, res);
+	blk_req_result(r, t->u->disk, res);
+	blk_sqe_start(t, r);
+	if (t->nr_chunks && (waiter = take(&t->no_chunk)))
+		blk_sqe_start(t, waiter);
+}
+
+bool blk_sqe_retry(struct blk_thread *t)
+{
+	struct blk_list again = t->no_sqe;
+	struct blk_req *r;
+
+	if (!again.first)
+		return false;
+	t->no_sqe.first = NULL;
+	t->no_sqe.end = &t->no_sqe.first;
+	while ((r = take(&again)))
+		blk_sqe_start(t, r);
+	return t->no_sqe.first;
+}

@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A thread of a disk's user datapath: takes what came, serves its queues, waits.
+ *
+ * in:  completions: kicks, the stop, I/O
+ * out: requests begun; used elements, calls, err signals
+ *
+ * One turn: take all completions, which are used elements in the making; pass over
+ * each queue with anything to do, where new chains become submissions; publish and
+ * decide on a call, once a queue; one system call to submit all of it and wait.
+ *
+ * No kick is lost: a pass ends with notifications on and a second look
+ * (vring_finish()), unless the thread polls: then poll_end() does the same.
+ *
+ * Polling adapts as the module's does (kmod/poll.c): what counts is the time from when
+ * there was nothing to do to when there was something again. If that is more than
+ * allowed, watching would not have paid, and the window becomes 0. Else it becomes
+ * twice that time, within what is allowed, but shrinks by an eighth at a time. A miss
+ * makes it 0 as well, and something to do soon after opens it again.
+ */
+#include <errno.h>
+#include <time.h>
+
+#include "blk_uring.h"
+
+/* The shortest window: below this the looks themselves take most of it. */
+#define POLL_MIN_NS	10000
+
+/* Looks between two at the clock. */
+#define POLL_LOOKS	16
+
+/* The next queue of this thread that is served, from @i on; or NULL. */
+static struct blk_queue *next_queue(struct blk_thread *t, unsigned int *i)
+{
+	for (; *i < blk_nr_queues(t->u); *i += t->u->nr_threads)
+		if (t->u->q[*i].served)
+			return &t->u->q[*i];
+	return NULL;
+}
+
+#define for_each_queue(q, t, i) \
+	for (i = (t)->first; (q = next_queue(t, &i)); i += (t)->u->nr_threads)
+
+static u64 now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000UL + now.tv_nsec;
+}
+
+/* ---- A pass over a queue ----------------------------------------------------------- */
+
+static void call(struct blk_queue *q, bool wanted)
+{
+	if (!q->pushed)
+		return;
+	q->pushed = false;
+	if (!wanted || q->r->call_fd < 0) {
+		blk_count(&q->calls_suppressed, 1);
+		return;
+	}
+	vm_signal_eventfd(q->r->call_fd);
+	blk_count(&q->calls, 1);
+}
+
+static void break_queue(struct blk_queue *q)
+{
+	q->broken = true;
+	if (!q->told)
+		vm_signal_eventfd(q->r->err_fd);
+	q->told = true;
+}
+
+/* Return: 0 if the ring is empty, 1 if @budget is used up, or -errno. */
+static int drain(struct blk_thread *t, struct blk_queue *q, int *budget)
+{
+	struct vring_chain c = { .max_segs = BLK_MAX_CHAIN, .segs = t->view.segs };
+
+	for (; *budget; --*budget) {
+		struct blk_req *r;
+		int err = vring_pop(&q->ring, &c);
+
+		if (err <= 0)
+			return err;
+		/* The engine gives out no more chains than the ring holds. */
+		r = q->free[q->nr_free - 1];
+		err = blk_req_begin(r, &t->view, &c);
+		if (err) {
+			vring_unpop(&q->ring, c.token);	/* so that ->state names it */
+			return err;
+		}
+		q->nr_free--;
+		t->in_flight++;
+		blk_sqe_start(t, r);
+	}
+	return 1;
+}
+
+/* Whether the thread will look at an empty ring by itself for a while. */
+static bool polls(const struct blk_thread *t)
+{
+	return t->window_ns && !t->stopping;
+}
+
+/* What a broken queue, or one that is stopped, still has to give. */
+static void wind_up(struct blk_queue *q)
+{
+	int ret = vring_flush(&q->ring);
+
+	call(q, ret > 0);
+}
+
+/* Return: 1 if there is more to do, 0, or -errno. @worked: set if it did anything. */
+static int pass(struct blk_thread *t, struct blk_queue *q, bool *worked)
+{
+	int budget = BLK_BUDGET, more, ret;
+
+	do {
+		more = vring_disable_notify(&q->ring);
+		if (!more)
+			more = drain(t, q, &budget);
+		*worked |= q->pushed || budget < BLK_BUDGET;
+		q->watched = !more && polls(t);
+		/* What came before an error is complete, and the driver's to have. */
+		ret = more || q->watched ? vring_flush(&q->ring) : vring_finish(&q->ring);
+		if (ret < 0)
+			return more < 0 ? more : ret;
+		call(q, ret & VRING_CALL);
+		if (more || q->watched)
+			return more;
+		/* A ring that only ever looks as if something came costs as well. */
+		budget -= budget > 0;
+	} while (ret & VRING_MORE);
+	return 0;
+}
+
+/* Return: whether it did anything. */
+static bool serve(struct blk_thread *t, struct blk_queue *q)
+{
+	bool worked = false;
+	int more;
+
+	q->runnable = false;
+	if (q->broken || t->stopping) {
+		wind_up(q);
+	} else {
+		more = pass(t, q, &worked);
+		q->runnable = more > 0;
+		if (more < 0)
+			q->broken = true;
+	}
+	if (q->broken)
+		break_queue(q);
+	return worked;
+}
+
+/* ---- Completions --------------------------------------------------------------------- */
+
+static void take_one(struct blk_thread *t, const struct io_uring_cqe *cqe)
+{
+	u64 tag = io_uring_cqe_get_data64(cqe);
+	struct blk_queue *q;
+
+	if (!(tag & 1)) {
+		blk_sqe_result(t, io_uring_cqe_get_data(cqe), cqe->res);
+		return;
+	}
+	if (!BLK_TAG_IS_KICK(tag)) {
+		t->stopping = true;
+		return;
+	}
+	q = &t->u->q[BLK_TAG_QUEUE(tag)];
+	q->runnable = true;
+	if (cqe->res < 0)
+		q->broken = true;	/* without memory for a poll */
+	else
+		blk_count(&q->kicks, 1);
+	/* The kernel ends a poll when it has no room for the completion. */
+	if (cqe->res >= 0 && !(cqe->flags & IORING_CQE_F_MORE))
+		blk_sqe_watch(t, q->r->kick_fd, tag);
+}
+
+static void take(struct blk_thread *t)
+{
+	struct io_uring_cqe *cqe;
+	unsigned int head, n = 0;
+
+	io_uring_for_each_cqe(&t->ring, head, cqe) {
+		take_one(t, cqe);
+		n++;
+	}
+	io_uring_cq_advance(&t->ring, n);
+}
+
+/* ---- Waiting ------------------------------------------------------------------------- */
+
+/* Work came at @when, the first since idle_since: what would the right window have been? */
+static void work_came(struct blk_thread *t, u64 when)
+{
+	u64 max = t->u->disk->poll_us * 1000UL;
+	u64 gap = when - t->idle_since;
+
+	t->idle_since = 0;
+	if (gap > max) {
+		t->window_ns = 0;
+		return;
+	}
+	t->window_ns -= t->window_ns / 8;
+	if (t->window_ns < 2 * gap)
+		t->window_ns = 2 * gap;
+	if (t->window_ns < POLL_MIN_NS)
+		t->window_ns = POLL_MIN_NS;
+	if (t->window_ns > max)
+		t->window_ns = max;
+}
+
+/* One look. Junk in a ring counts as work: the pass will tell. */
+static bool look(struct blk_thread *t)
+{
+	struct blk_queue *q;
+	bool found = blk_sqe_ready(t);
+	unsigned int i;
+
+	for_each_queue(q, t, i) {
+		if (!q->watched || !vring_has_avail(&q->ring))
+			continue;
+		q->runnable = true;
+		found = true;
+	}
+	return found;
+}
+
+/* Nothing came: back to kicks. Return: true if something came just then. */
+static bool poll_end(struct blk_thread *t)
+{
+	struct blk_queue *q;
+	bool more = false;
+	unsigned int i;
+
+	t->window_ns = 0;
+	for_each_queue(q, t, i) {
+		if (!q->watched)
+			continue;
+		q->watched = false;
+		if (!q->broken && vring_enable_notify(&q->ring))
+			q->runnable = more = true;
+	}
+	return more;
+}
+
+/* Return: true if there is something to do. */
+static bool poll_rings(struct blk_thread *t)
+{
+	unsigned int n;
+
+	do {
+		for (n = 0; n < POLL_LOOKS; n++) {
+			if (look(t))
+				return true;
+			__builtin_ia32_pause();
+		}
+	} while (now_ns() - t->idle_since < t->window_ns);
+	return poll_end(t);
+}
+
+/* Return: with something to do. */
+static void wait(struct blk_thread *t)
+{
+	if (t->u->disk->poll_us && !t->idle_since)
+		t->idle_since = now_ns();
+	if (polls(t)) {
+		if (io_uring_sq_ready(&t->ring))
+			blk_sqe_submit(t, false);
+		if (poll_rings(t))
+			return;
+	}
+	blk_sqe_submit(t, true);
+}
+
+/* ---- The thread ---------------------------------------------------------------------- */
+
+/* Return: true if there is more to do at once. */
+static bool turn(struct blk_thread *t)
+{
+	struct blk_queue *q;
+	u64 when = t->idle_since ? now_ns() : 0;
+	bool more = false;
+	unsigned int i;
+
+	take(t);
+	for_each_queue(q, t, i) {
+		if (!q->runnable)
+			continue;
+		if (serve(t, q) && t->idle_since)
+			work_came(t, when);
+		more |= q->runnable;
+	}
+	return blk_sqe_retry(t) || more;
+}
+
+void *blk_thread_run(void *arg)
+{
+	struct blk_thread *t = arg;
+	struct blk_queue *q;
+	unsigned int i;
+
+	blk_sqe_enter(t);
+	blk_sqe_watch(t, t->stop_fd, BLK_TAG_STOP);
+	for_each_queue(q, t, i) {
+		blk_sqe_watch(t, q->r->kick_fd, BLK_TAG_KICK(i));
+		q->runnable = true;	/* a start counts as a kick */
+	}
+	for (;;) {
+		bool more = turn(t);
+
+		if (t->stopping && !t->in_flight)
+			break;
+		if (more)
+			blk_sqe_submit(t, false);
+		else
+			wait(t);
+	}
+	blk_sqe_leave(t);
+	return NULL;
+}

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The user datapath of disks: queues served by threads of ours, through io_uring.
+ *
+ * in:  starts and stops
+ * out: threads that serve the queues; see blk_thread.c
+ *
+ * Threads and rings live from start to stop. A thread ends when the last request is
+ * completed, so one that is joined has nothing in flight; there is no such thing as
+ * I/O that is given up, for it would still write to guest memory.
+ *
+ * Memory is bounded by the queues' sizes: each queue has as many requests as its ring
+ * holds, with room for their pieces, and none is allocated later.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "blk_uring.h"
+
+/* The largest queue; with indirect descriptors, all of it may be in flight. */
+#define MAX_QUEUE_SIZE	1024
+
+static struct blk_uring *to_uring(struct datapath *dp)
+{
+	return container_of(dp, struct blk_uring, dp);
+}
+
+/* ---- Queues ------------------------------------------------------------------------ */
+
+static int load_ring(struct blk_uring *u, struct blk_queue *q)
+{
+	struct virtio_dev *dev = u->dp.dev;
+	const struct datapath_queue *r = q->r;
+	bool packed = virtio_packed(dev);
+	struct vring_config cfg = {
+		.num = r->num,
+		.features = dev->acked,
+		.desc = guest_ptr(dev->vm, r->desc, vring_desc_bytes(r->num)),
+		.avail = guest_ptr(dev->vm, r->avail, vring_avail_bytes(r->num, packed)),
+		.used = guest_ptr(dev->vm, r->used, vring_used_bytes(r->num, packed)),
+		.mem = dev->vm,
+	};
+	int err;
+
+	if (!cfg.desc || !cfg.avail || !cfg.used)
+		return -EFAULT;
+	err = vring_init(&q->ring, &cfg);
+	return err ? err : vring_load(&q->ring, r->state);
+}
+
+static int make_requests(struct blk_uring *u, struct blk_queue *q)
+{
+	size_t bytes = blk_req_bytes(u->disk);
+	u32 i;
+
+	/* Pages that no request ever needs stay unused. */
+	q->requests = calloc(q->r->num, bytes);
+	q->free = calloc(q->r->num, sizeof(*q->free));
+	if (!q->requests || !q->free)
+		return -ENOMEM;
+	for (i = 0; i < q->r->num; i++) {
+		/* The first in memory are on top, and so used again and again. */
+		struct blk_req *r = (void *)((u8 *)q->requests + (q->r->num - 1 - i) * bytes);
+
+		r->queue = q;
+		q->free[i] = r;
+	}
+	q->nr_free = q->r->num;
+	return 0;
+}
+
+static int start_queue(struct blk_uring *u, unsigned int i)
+{
+	struct blk_queue *q = &u->q[i];
+	int err;
+
+	q->served = true;
+	q->broken = q->told = q->runnable = q->watched = q->pushed = false;
+	err = load_ring(u, q);
+	return err ? err : make_requests(u, q);
+}
+
+static void stop_queue(struct blk_queue *q)
+{
+	free(q->requests);
+	free(q->free);
+	q->requests = NULL;
+	q->free = NULL;
+	q->served = false;
+}
+
+/* ---- Threads ----------------------------------------------------------------------- */
+
+/* Requests that may be in flight on it; 0: none of its queues is served. */
+static u32 nr_requests(const struct blk_thread *t)
+{
+	u32 n = 0, i;
+
+	for (i = t->first; i < blk_nr_queues(t->u); i += t->u->nr_threads)
+		if (t->u->q[i].served)
+			n += t->u->q[i].r->num;
+	return n;
+}
+
+static int start_thread(struct blk_thread *t)
+{
+	struct virtio_dev *dev = t->u->dp.dev;
+	u32 requests = nr_requests(t);
+	pthread_attr_t attr;
+	char name[16];
+	int err;
+
+	if (!requests)
+		return 0;
+	t->stopping = false;
+	t->in_flight = 0;
+	t->window_ns = 0;
+	t->idle_since = 0;
+	t->view.vm = dev->vm;
+	t->view.disk = t->u->disk;
+	t->view.max_pieces = blk_req_max_pieces(t->u->disk);
+	t->view.write_through = !(dev->acked & 1UL << VIRTIO_BLK_F_FLUSH);
+	err = blk_sqe_open(t, requests);
+	if (err)
+		return err;
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, THREAD_STACK_BYTES);
+	err = -pthread_create(&t->thread, &attr, blk_thread_run, t);
+	pthread_attr_destroy(&attr);
+	if (err) {
+		blk_sqe_close(t);
+		return err;
+	}
+	snprintf(name, sizeof(name), "%.11s-%u", dev->name, t->first);
+	pthread_setname_np(t->thread, name);
+	t->started = true;
+	return 0;
+}
+
+static void stop_thread(struct blk_thread *t)
+{
+	if (!t->started)
+		return;
+	vm_signal_eventfd(t->stop_fd);
+	pthread_join(t->thread, NULL);
+	vm_drain_eventfd(t->stop_fd);
+	blk_sqe_close(t);
+	t->started = false;
+}
+
+/* ---- The interface, under vm->lock --------------------------------------------------- */
+
+static void uring_stop(struct datapath *dp)
+{
+	struct blk_uring *u = to_uring(dp);
+	unsigned int i;
+
+	for (i = 0; i < u->nr_threads; i++)
+		stop_thread(&u->threads[i]);
+	for (i = 0; i < blk_nr_queues(u); i++) {
+		if (!u->q[i].served)
+			continue;
+		dp->dev->ring[i].state = vring_save(&u->q[i].ring);
+		stop_queue(&u->q[i]);
+	}
+}
+
+/* With no thread started, the states are still the driver's. */
+static int undo_start(struct blk_uring *u, int err)
+{
+	unsigned int i;
+
+	for (i = 0; i < u->nr_threads; i++)
+		stop_thread(&u->threads[i]);
+	for (i = 0; i < blk_nr_queues(u); i++)
+		stop_queue(&u->q[i]);
+	return err;
+}
+
+static int uring_start(struct datapath *dp)
+{
+	struct blk_uring *u = to_uring(dp);
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; i < blk_nr_queues(u) && !err; i++)
+		if (dp->dev->ring[i].enabled)
+			err = start_queue(u, i);
+	for (i = 0; i < u->nr_threads && !err; i++)
+		err = start_thread(&u->threads[i]);
+	return err ? undo_start(u, err) : 0;
+}
+
+static void uring_stats(struct datapath *dp, unsigned int i, struct datapath_stats *s)
+{
+	struct blk_queue *q = &to_uring(dp)->q[i];
+
+	*s = (struct datapath_stats) {
+		.kicks = atomic_load_explicit(&q->kicks, memory_order_relaxed),
+		.requests = atomic_load_explicit(&q->requests_done, memory_order_relaxed),
+		.calls = atomic_load_explicit(&q->calls, memory_order_relaxed),
+		.calls_suppressed = atomic_load_explicit(&q->calls_suppressed,
+							 memory_order_relaxed),
+	};
+}
+
+/* So that a host that forbids it is found at once, and not by a guest. */
+static void check_io_uring(void)
+{
+	struct io_uring ring;
+	int err = io_uring_queue_init(1, &ring, 0);
+
+	if (err)
+		die("--disk datapath=user: io_uring: %s: see kernel.io_uring_disabled, or use datapath=kernel",
+		    strerror(-err));
+	io_uring_queue_exit(&ring);
+}
+
+static struct datapath *uring_open(struct virtio_dev *dev)
+{
+	struct blk_uring *u = calloc(1, sizeof(*u));
+	unsigned int i;
+
+	if (!u)
+		die("--disk: out of memory");
+	check_io_uring();
+	u->disk = blk_disk_of(dev);
+	u->dp = (struct datapath) {
+		.ops = &datapath_blk_user,
+		.dev = dev,
+		.features = 1UL << VIRTIO_F_VERSION_1 | 1UL << VIRTIO_RING_F_EVENT_IDX |
+			    1UL << VIRTIO_RING_F_INDIRECT_DESC |
+			    1UL << VIRTIO_F_RING_PACKED | dev->features,
+		.max_queue_size = MAX_QUEUE_SIZE,
+	};
+	u->nr_threads = u->disk->iothreads;
+	u->threads = calloc(u->nr_threads, sizeof(*u->threads));
+	if (!u->threads)
+		die("--disk: out of memory");
+	for (i = 0; i < u->nr_threads; i++) {
+		u->threads[i].u = u;
+		u->threads[i].first = i;
+		u->threads[i].stop_fd = vm_eventfd();
+	}
+	for (i = 0; i < VIRTIO_MAX_QUEUES; i++)
+		u->q[i].r = &dev->ring[i];
+	return &u->dp;
+}
+
+const struct datapath_ops datapath_blk_user = {
+	.name = "user",
+	.open = uring_open,
+	.start = uring_start,
+	.stop = uring_stop,
+	.stats = uring_stats,
+};

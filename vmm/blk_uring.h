@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The user datapath of disks, between its files.
+ *
+ *	blk_uring.c	datapath_ops: start, stop, counters
+ *	blk_thread.c	a thread: kicks, passes over its queues, waiting, polling
+ *	blk_sqe.c	a request's steps as io_uring submissions, and completions
+ *	blk_req.c	the virtio-blk protocol
+ *
+ * A queue belongs to one thread, a thread has one io_uring, and both have no lock: what
+ * they hold is touched by start and stop, with no thread there, and by the thread.
+ *
+ * Everything that a thread waits for is a completion in its ring: kicks and the stop
+ * (polls of the eventfds), and I/O. So there is one wait, one system call that also
+ * submits all that the last pass over the queues gave rise to.
+ */
+#ifndef BLK_URING_H
+#define BLK_URING_H
+
+#include <liburing.h>
+
+#include "blk_req.h"
+#include "virtio.h"
+
+/* Of a pass over a queue; then the others, completions and a stop have their turn. */
+#define BLK_BUDGET		256
+
+/* Data that O_DIRECT does not take as they lie bounce: a thread's chunks for that. */
+#define BLK_NR_CHUNKS		4
+#define BLK_CHUNK_BYTES		(128 * KIB)
+
+/* The kernel registers no larger buffer. */
+#define BLK_MAX_BUF_BYTES	GIB
+#define BLK_MAX_BUFS		64
+
+struct blk_thread;
+
+/**
+ * struct blk_queue - one queue
+ * @served: it was started
+ * @broken: nothing more is popped; @told: and the main thread knows
+ * @runnable: there may be something to do
+ * @watched: notifications are off, and the thread polls
+ * @pushed: used elements since the last decision on a call
+ * @free: @nr_free requests, a stack
+ *
+ * Counters are the thread's to write, and anyone's to read.
+ */
+struct blk_queue {
+	struct vring_dev ring;
+	const struct datapath_queue *r;
+	unsigned int index;
+	bool served;
+	bool broken;
+	bool told;
+	bool runnable;
+	bool watched;
+	bool pushed;
+	struct blk_req **free;
+	u32 nr_free;
+	void *requests;
+	_Atomic u64 kicks, requests_done, calls, calls_suppressed;
+};
+
+struct blk_list {
+	struct blk_req *first;
+	struct blk_req **end;
+};
+
+/**
+ * struct blk_thread - serves queues @first, @first + u->nr_threads, ...
+ * @started: it has one that is served
+ * @in_flight: requests popped and not pushed
+ * @fixed_file: the backend is registered, as file 0
+ * @bufs: guest memory, if it is registered; @nr_bufs: 0 if not
+ * @chunks: of which @nr_chunks are free
+ * @no_chunk: requests that wait for one
+ * @no_sqe: requests that wait for room in the ring
+ * @window_ns: how long to poll, see blk_thread.c
+ * @idle_since: when there was nothing left to do; 0 while there is
+ */
+struct blk_thread {
+	struct blk_uring *u;
+	unsigned int first;
+	bool started;
+	bool stopping;
+	pthread_t thread;
+	int stop_fd;
+	u32 in_flight;
+	struct io_uring ring;
+	bool fixed_file;
+	struct iovec bufs[BLK_MAX_BUFS];
+	u32 nr_bufs;
+	void *chunks[BLK_NR_CHUNKS];
+	u32 nr_chunks;
+	struct blk_list no_chunk;
+	struct blk_list no_sqe;
+	u64 window_ns;
+	u64 idle_since;
+	struct blk_view view;
+};
+
+struct blk_uring {
+	struct datapath dp;
+	const struct blk_disk *disk;
+	unsigned int nr_threads;
+	struct blk_thread *threads;
+	struct blk_queue q[VIRTIO_MAX_QUEUES];
+};
+
+static inline void blk_count(_Atomic u64 *counter, u64 n)
+{
+	u64 v = atomic_load_explicit(counter, memory_order_relaxed);
+
+	atomic_store_explicit(counter, v + n, memory_order_relaxed);
+}
+
+static inline unsigned int blk_nr_queues(const struct blk_uring *u)
+{
+	return u->dp.dev->nr_queues;
+}
+
+/* What a completion is of: a request's address, or one of these, odd. */
+#define BLK_TAG_STOP		1UL
+#define BLK_TAG_KICK(i)		(3UL | (u64)(i) << 2)
+#define BLK_TAG_IS_KICK(tag)	(((tag) & 3) == 3)
+#define BLK_TAG_QUEUE(tag)	((tag) >> 2)
+
+/* ---- blk_thread.c ------------------------------------------------------------------- */
+
+/* The thread's function. */
+void *blk_thread_run(void *arg);
+
+/* ---- blk_sqe.c: the thread, but for the first two ------------------------------------ */
+
+/* Return: 0, or -errno with nothing left behind. */
+int blk_sqe_open(struct blk_thread *t, u32 nr_requests);
+void blk_sqe_close(struct blk_thread *t);
+/* The thread's own part of the two: the ring is its alone. */
+void blk_sqe_enter(struct blk_thread *t);
+void blk_sqe_leave(struct blk_thread *t);
+/* A request's next step, until it has one to wait for; or its end. */
+void blk_sqe_start(struct blk_thread *t, struct blk_req *r);
+/* A step ended. */
+void blk_sqe_result(struct blk_thread *t, struct blk_req *r, int res);
+/* Those that had to wait for room. Return: true if some still do. */
+bool blk_sqe_retry(struct blk_thread *t);
+/* Waits for a signal of an eventfd, again and again. */
+void blk_sqe_watch(struct blk_thread *t, int fd, u64 tag);
+/* Submits what there is. With @wait, returns with at least one completion. */
+void blk_sqe_submit(struct blk_thread *t, bool wait);
+/* Whether there are completions to take. */
+bool blk_sqe_ready(struct blk_thread *t);
+
+#endif
