@@ -151,9 +151,8 @@ static int vk_blk_serve_rw(struct vk_queue *q, struct vk_blk_req *breq, u64 sect
 	breq->pos = sector << SECTOR_SHIFT;
 	breq->bytes = bytes;
 	breq->moved = 0;
-	err = vk_blk_pages_get(&breq->pages, iov, nr,
-			       read ? 0 : sizeof(struct virtio_blk_outhdr), bytes, read,
-			       breq->blk->direct);
+	err = vk_blk_pages_get(&breq->pages, breq->blk, iov, nr,
+			       read ? 0 : sizeof(struct virtio_blk_outhdr), bytes, read);
 	if (err) {
 		vk_blk_let_go(breq);
 		breq->result = -EIO;

@@ -53,6 +53,8 @@ struct vk_blk {
 	struct file *file;		/* NULL: none */
 	struct block_device *bdev;	/* of @file, NULL for a regular file */
 	bool direct;			/* opened with O_DIRECT */
+	u32 addr_mask;			/* ... which wants buffers aligned so, */
+	u32 len_mask;			/* ... and their lengths */
 	bool in_memory;			/* its I/O waits for no device: tmpfs */
 	bool nowait;			/* [A] understands IOCB_NOWAIT; false is for good */
 	bool flush_acked;		/* the driver has VIRTIO_BLK_F_FLUSH */
@@ -132,8 +134,9 @@ long vk_blk_do_ranges(struct vk_blk_req *breq);
 int vk_blk_get_ranges(struct vk_blk_req *breq, const struct vk_blk_config *config);
 
 /* blk_pages.c. Context: worker, owner's mm; but put: process */
-int vk_blk_pages_get(struct vk_blk_pages *p, const struct iovec *iov, u32 nr,
-		     size_t skip, u32 bytes, bool to_guest, bool direct);
+int vk_blk_pages_get(struct vk_blk_pages *p, const struct vk_blk *blk,
+		     const struct iovec *iov, u32 nr, size_t skip, u32 bytes,
+		     bool to_guest);
 int vk_blk_pages_copy_out(struct vk_blk_pages *p, u32 bytes);
 void vk_blk_pages_put(struct vk_blk_pages *p);
 

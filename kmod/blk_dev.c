@@ -51,6 +51,15 @@ static bool vk_blk_is_in_memory(const struct file *file)
 	return S_ISREG(inode->i_mode) && inode->i_sb->s_magic == TMPFS_MAGIC;
 }
 
+/* What direct I/O of the file asks for: as its device, or what a sector is. */
+static void vk_blk_set_alignment(struct vk_blk *blk)
+{
+	struct block_device *bdev = blk->bdev ?: file_inode(blk->file)->i_sb->s_bdev;
+
+	blk->addr_mask = bdev ? bdev_dma_alignment(bdev) : SECTOR_SIZE - 1;
+	blk->len_mask = bdev ? bdev_logical_block_size(bdev) - 1 : SECTOR_SIZE - 1;
+}
+
 static int vk_blk_attach(struct vk_dev *dev, struct file *file)
 {
 	struct vk_blk *blk = dev->priv;
@@ -68,6 +77,7 @@ static int vk_blk_attach(struct vk_dev *dev, struct file *file)
 	blk->in_memory = vk_blk_is_in_memory(file);
 	blk->direct = file->f_flags & O_DIRECT && !blk->in_memory;
 	blk->nowait = file->f_mode & FMODE_NOWAIT;
+	vk_blk_set_alignment(blk);
 	return 0;
 }
 

@@ -17,12 +17,6 @@
 /* Pinned at a time: what fits on the stack. */
 #define VK_BLK_PIN_BATCH	32
 
-/*
- * Direct I/O wants memory on a device's alignment, which is a sector at most wherever
- * 512-byte sectors are served. Drivers keep to that, mostly.
- */
-#define VK_BLK_DIRECT_ALIGN	512
-
 static void vk_blk_pages_add(struct vk_blk_pages *p, struct page *page, u32 offset,
 			     u32 bytes)
 {
@@ -146,26 +140,28 @@ static int vk_blk_pages_make_bounce(struct vk_blk_pages *p, const struct iovec *
 	return err;
 }
 
-static bool vk_blk_pages_aligned(const struct iovec *iov)
+/* Drivers keep to the block size, mostly; but framing is theirs to choose (2.7.4.1). */
+static bool vk_blk_pages_aligned(const struct vk_blk *blk, const struct iovec *iov)
 {
-	return !(((unsigned long)iov->iov_base | iov->iov_len) &
-		 (VK_BLK_DIRECT_ALIGN - 1));
+	return !((unsigned long)iov->iov_base & blk->addr_mask) &&
+	       !(iov->iov_len & blk->len_mask);
 }
 
 /**
  * vk_blk_pages_get() - the pages of part of a guest buffer
  * @p: none so far
+ * @blk: whose
  * @iov: of the buffer
  * @nr: of them
  * @skip: bytes before the part
  * @bytes: of the part, not 0, and there
  * @to_guest: the I/O writes to it
- * @direct: the I/O asks for alignment
  *
  * Return: 0, -EFAULT or -ENOMEM; vk_blk_pages_put() follows in any case.
  */
-int vk_blk_pages_get(struct vk_blk_pages *p, const struct iovec *iov, u32 nr,
-		     size_t skip, u32 bytes, bool to_guest, bool direct)
+int vk_blk_pages_get(struct vk_blk_pages *p, const struct vk_blk *blk,
+		     const struct iovec *iov, u32 nr, size_t skip, u32 bytes,
+		     bool to_guest)
 {
 	size_t left = bytes, at = skip;
 	const struct iovec *v;
@@ -184,11 +180,11 @@ int vk_blk_pages_get(struct vk_blk_pages *p, const struct iovec *iov, u32 nr,
 		part.iov_len = min(part.iov_len, left);
 		pages += DIV_ROUND_UP(offset_in_page(part.iov_base) + part.iov_len,
 				      PAGE_SIZE);
-		aligned &= vk_blk_pages_aligned(&part);
+		aligned &= vk_blk_pages_aligned(blk, &part);
 		left -= part.iov_len;
 		at = 0;
 	}
-	if (direct && !aligned)
+	if (blk->direct && !aligned)
 		return vk_blk_pages_make_bounce(p, iov, nr, skip, bytes);
 
 	err = vk_blk_pages_alloc_bvecs(p, pages);
