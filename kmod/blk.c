@@ -140,6 +140,7 @@ static int vk_blk_serve_rw(struct vk_queue *q, struct vk_blk_req *breq, u64 sect
 	u64 bytes = read ? vk_blk_data_in_bytes(breq) : iov_iter_count(data);
 	const struct iovec *iov = q->iov + (read ? q->nr_out_iov : 0);
 	u32 nr = read ? q->nr_in_iov : q->nr_out_iov;
+	long ret;
 	int err;
 
 	breq->result = -EIO;
@@ -160,18 +161,24 @@ static int vk_blk_serve_rw(struct vk_queue *q, struct vk_blk_req *breq, u64 sect
 	}
 	req->held_bytes = bytes;
 	iov_iter_advance(data, bytes);
-	breq->result = vk_blk_submit_first(breq);
-	if (breq->result == -EIOCBQUEUED || !vk_blk_rw_is_done(breq))
-		return -EIOCBQUEUED;
-	return 0;
+	ret = vk_blk_submit_first(breq);
+	/* Not ours any more: it may be done by now. */
+	if (ret == -EIOCBQUEUED)
+		return ret;
+	breq->result = ret;
+	return vk_blk_rw_is_done(breq) ? 0 : -EIOCBQUEUED;
 }
 
 /* ---- The others ---- */
 
 static int vk_blk_serve_flush(struct vk_blk_req *breq)
 {
-	breq->result = vk_blk_submit_flush(breq);
-	return breq->result == -EIOCBQUEUED ? -EIOCBQUEUED : 0;
+	long ret = vk_blk_submit_flush(breq);
+
+	if (ret == -EIOCBQUEUED)
+		return ret;
+	breq->result = ret;
+	return 0;
 }
 
 /* The device has no room for it now, or knows no REQ_NOWAIT: as for reads and writes. */
