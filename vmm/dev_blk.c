@@ -51,21 +51,25 @@ const struct blk_disk *blk_disk_of(const struct virtio_dev *dev)
 
 /* ---- The keys --------------------------------------------------------------------- */
 
+static struct blk_options *options(const struct device_opts *d)
+{
+	return d->options;
+}
+
 static void set_path(struct device_opts *d, const char *key, const char *v)
 {
 	(void)key;
-	((struct blk_options *)d->options)->path = v;
+	options(d)->path = v;
 }
 
 static void set_readonly(struct device_opts *d, const char *key, const char *v)
 {
-	((struct blk_options *)d->options)->read_only = opts_on_off(d, key, v);
+	options(d)->read_only = opts_on_off(d, key, v);
 }
 
 static void set_direct(struct device_opts *d, const char *key, const char *v)
 {
-	((struct blk_options *)d->options)->direct =
-		opts_on_off(d, key, v) ? BLK_DIRECT_ON : BLK_DIRECT_OFF;
+	options(d)->direct = opts_on_off(d, key, v) ? BLK_DIRECT_ON : BLK_DIRECT_OFF;
 }
 
 static void set_serial(struct device_opts *d, const char *key, const char *v)
@@ -73,31 +77,29 @@ static void set_serial(struct device_opts *d, const char *key, const char *v)
 	if (strlen(v) > VIRTIO_BLK_ID_BYTES)
 		die_usage("--disk %s=%s: %zu characters: give at most %u", key, v, strlen(v),
 			  VIRTIO_BLK_ID_BYTES);
-	((struct blk_options *)d->options)->serial = v;
+	options(d)->serial = v;
 }
 
 static void set_block_size(struct device_opts *d, const char *key, const char *v)
 {
-	((struct blk_options *)d->options)->block_bytes =
-		opts_power_of_2(d, key, v, BLK_SECTOR_BYTES, PAGE_BYTES);
+	options(d)->block_bytes = opts_power_of_2(d, key, v, BLK_SECTOR_BYTES, PAGE_BYTES);
 }
 
 static void set_cache(struct device_opts *d, const char *key, const char *v)
 {
 	if (strcmp(v, "writeback") && strcmp(v, "writethrough"))
 		die_usage("--disk %s=%s: give writeback or writethrough", key, v);
-	((struct blk_options *)d->options)->write_through = !strcmp(v, "writethrough");
+	options(d)->write_through = !strcmp(v, "writethrough");
 }
 
 static void set_iothreads(struct device_opts *d, const char *key, const char *v)
 {
-	((struct blk_options *)d->options)->iothreads =
-		opts_range(d, key, v, 1, VIRTIO_MAX_QUEUES);
+	options(d)->iothreads = opts_range(d, key, v, 1, VIRTIO_MAX_QUEUES);
 }
 
 static void set_poll(struct device_opts *d, const char *key, const char *v)
 {
-	((struct blk_options *)d->options)->poll_us = opts_range(d, key, v, 0, MAX_POLL_US);
+	options(d)->poll_us = opts_range(d, key, v, 0, MAX_POLL_US);
 }
 
 static const struct opts_key blk_keys[] = {
@@ -132,7 +134,7 @@ static u64 features(const struct blk_disk *d)
 
 static void choose_queues(struct virtio_dev *dev, const struct device_opts *opts)
 {
-	const struct blk_options *o = opts->options;
+	const struct blk_options *o = options(opts);
 
 	if (!opts->queues)
 		dev->nr_queues = dev->vm->opts->cpus < DEFAULT_MAX_QUEUES ?
@@ -146,7 +148,7 @@ static void choose_queues(struct virtio_dev *dev, const struct device_opts *opts
 
 static void blk_init(struct virtio_dev *dev, const struct device_opts *opts)
 {
-	const struct blk_options *o = opts->options;
+	const struct blk_options *o = options(opts);
 	struct disk *disk = calloc(1, sizeof(*disk));
 	struct blk_disk *d;
 
