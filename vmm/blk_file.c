@@ -62,22 +62,53 @@ static void open_backend(struct blk_disk *d)
 }
 
 /*
- * The lock is of the open file, so that two disks of ours exclude each other too. It
- * covers the bytes that QEMU locks: so we exclude each other as well.
+ * QEMU's bytes: whoever has a read lock on 100 + i has that right to an image, on
+ * 200 + i leaves it to nobody else. Rights: 0 to read, 1 to write, 3 to resize.
  */
+#define LOCK_READS		100
+#define LOCK_WRITES		101
+#define LOCK_NO_WRITES		201
+#define LOCK_NO_RESIZES		203
+
+/* Return: what fcntl() does; a lock is of the open file, so it binds ourselves too. */
+static int lock_bytes(const struct blk_disk *d, int op, short type, off_t first, off_t last,
+		      struct flock *lock)
+{
+	*lock = (struct flock) {
+		.l_type = type,
+		.l_whence = SEEK_SET,
+		.l_start = first,
+		.l_len = last ? last - first + 1 : 0,
+	};
+	return fcntl(d->fd, op, lock);
+}
+
+/* Who writes has every byte for itself. A file system without locks has no others. */
+static bool lock_to_write(const struct blk_disk *d)
+{
+	struct flock lock;
+
+	return !lock_bytes(d, F_OFD_SETLK, F_WRLCK, 0, 0, &lock) ||
+	       (errno != EAGAIN && errno != EACCES);
+}
+
+static bool lock_to_read(const struct blk_disk *d)
+{
+	struct flock lock;
+
+	if ((lock_bytes(d, F_OFD_SETLK, F_RDLCK, LOCK_READS, LOCK_READS, &lock) ||
+	     lock_bytes(d, F_OFD_SETLK, F_RDLCK, LOCK_NO_WRITES, LOCK_NO_RESIZES, &lock)) &&
+	    (errno == EAGAIN || errno == EACCES))
+		return false;
+	return lock_bytes(d, F_OFD_GETLK, F_WRLCK, LOCK_WRITES, LOCK_WRITES, &lock) ||
+	       lock.l_type == F_UNLCK;
+}
+
 static void lock_backend(const struct blk_disk *d)
 {
-	struct flock lock = {
-		.l_type = d->read_only ? F_RDLCK : F_WRLCK,
-		.l_whence = SEEK_SET,
-	};
-
-	if (!fcntl(d->fd, F_OFD_SETLK, &lock))
-		return;
-	if (errno == EAGAIN || errno == EACCES)
+	if (!(d->read_only ? lock_to_read(d) : lock_to_write(d)))
 		die("--disk path=%s: in use%s by another --disk, vkick or QEMU: end that, or give readonly=on to all",
 		    d->path, d->read_only ? " for writing" : "");
-	/* A file system without locks. */
 }
 
 /* ---- Size and alignment ----------------------------------------------------------- */
