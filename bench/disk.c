@@ -47,6 +47,7 @@ static const struct row rows[] = {
 };
 
 static int rounds = 5, run_ms = 500;
+static int only = -1;
 static const char *path = "/dev/nullb0";
 static u32 *samples;
 
@@ -283,15 +284,17 @@ int main(int argc, char **argv)
 	int opt, round, cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	size_t i;
 
-	while ((opt = getopt(argc, argv, "f:r:m:")) != -1) {
+	while ((opt = getopt(argc, argv, "f:r:m:o:")) != -1) {
 		if (opt == 'f') {
 			path = optarg;
 		} else if (opt == 'r') {
 			rounds = atoi(optarg);
 		} else if (opt == 'm') {
 			run_ms = atoi(optarg);
+		} else if (opt == 'o') {
+			only = atoi(optarg);
 		} else {
-			fprintf(stderr, "usage: disk [-f FILE] [-r ROUNDS] [-m MS]\n");
+			fprintf(stderr, "usage: disk [-f FILE] [-r ROUNDS] [-m MS] [-o ROW]\n");
 			return 2;
 		}
 	}
@@ -301,6 +304,8 @@ int main(int argc, char **argv)
 	/* The driver is on CPU 0, the device on 0 or 1. */
 	pin(0, 0);
 	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (only >= 0 && (int)i != only)
+			continue;
 		for (round = 0; round < rounds && rows[i].cpus <= cpus; round++) {
 			measure(&rows[i], "kernel", round);
 			measure(&rows[i], "user", round);

@@ -160,7 +160,8 @@ static int vk_blk_serve_rw(struct vk_queue *q, struct vk_blk_req *breq, u64 sect
 		return err == -ENOMEM ? 0 : -EFAULT;
 	}
 	req->held_bytes = bytes;
-	iov_iter_advance(data, bytes);
+	/* It is the pages that move, but the bytes count. */
+	iov_iter_truncate(data, iov_iter_count(data) - bytes);
 	ret = vk_blk_submit_first(breq);
 	/* Not ours any more: it may be done by now. */
 	if (ret == -EIOCBQUEUED)
@@ -296,24 +297,57 @@ static u32 vk_blk_read_bytes(const struct vk_blk_req *breq)
 	return breq->type == VIRTIO_BLK_T_IN && !breq->result ? breq->bytes : 0;
 }
 
+/* struct virtio_blk_outhdr in VIRTIO 1's byte order, and as two words. */
+union vk_blk_header {
+	u64 words[2];
+	struct {
+		__le32 type;
+		__le32 ioprio;
+		__le64 sector;
+	};
+};
+
+/* Mostly it lies in one piece. */
+static int vk_blk_get_header(const struct vk_queue *q, struct vk_req *req,
+			     union vk_blk_header *hdr)
+{
+	const u64 __user *at = q->iov[0].iov_base;
+
+	if (q->iov[0].iov_len < sizeof(*hdr))
+		return copy_from_iter(hdr, sizeof(*hdr), &req->out) == sizeof(*hdr) ?
+			0 : -EFAULT;
+	if (!user_read_access_begin(at, sizeof(*hdr)))
+		return -EFAULT;
+	unsafe_get_user(hdr->words[0], &at[0], fault);
+	unsafe_get_user(hdr->words[1], &at[1], fault);
+	user_read_access_end();
+	iov_iter_advance(&req->out, sizeof(*hdr));
+	return 0;
+
+fault:
+	user_read_access_end();
+	return -EFAULT;
+}
+
 static int vk_blk_serve(struct vk_queue *q, struct vk_req *req)
 {
 	struct vk_blk_req *breq = vk_blk_req(req);
-	struct virtio_blk_outhdr hdr;
+	union vk_blk_header hdr;
 	u32 written = 0;
 	int err;
 
 	if (iov_iter_count(&req->out) < sizeof(hdr) || !iov_iter_count(&req->in))
 		return -EINVAL;
-	if (copy_from_iter(&hdr, sizeof(hdr), &req->out) != sizeof(hdr))
-		return -EFAULT;
+	err = vk_blk_get_header(q, req, &hdr);
+	if (err)
+		return err;
 	breq->blk = q->dev->priv;
-	breq->type = le32_to_cpu((__force __le32)hdr.type);
+	breq->type = le32_to_cpu(hdr.type);
 	breq->in_bytes = req->token.in_bytes;
 	breq->bytes = 0;
 	breq->status = vk_blk_status_at(q);
 
-	err = vk_blk_serve_type(q, breq, le64_to_cpu((__force __le64)hdr.sector), &written);
+	err = vk_blk_serve_type(q, breq, le64_to_cpu(hdr.sector), &written);
 	if (err)
 		return err;
 	return vk_blk_answer(breq, written ?: vk_blk_read_bytes(breq));

@@ -93,15 +93,15 @@ struct vk_blk_req {
 	u32 moved;			/* so far */
 	bool durable;			/* write-through */
 	bool tried_nowait;		/* by the last submission */
-	struct kiocb iocb;
 	loff_t pos;
+	union {
+		struct kiocb iocb;
+		struct bio bio;		/* direct, of a block device; and T_FLUSH */
+	};
 
 	/* T_DISCARD and T_WRITE_ZEROES */
 	struct vk_blk_range *ranges;
 	u32 nr_ranges;
-
-	/* T_FLUSH of a block device */
-	struct bio flush;
 
 	long result;			/* 0 or bytes, or -errno: from [B] to [W] */
 
