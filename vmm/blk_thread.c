@@ -267,15 +267,20 @@ static bool poll_rings(struct blk_thread *t)
 /* Return: with something to do. */
 static void wait(struct blk_thread *t)
 {
+	bool more = false;
+
 	if (t->u->disk->poll_us && !t->idle_since)
 		t->idle_since = now_ns();
 	if (polls(t)) {
 		if (io_uring_sq_ready(&t->ring))
 			blk_sqe_submit(t, false);
-		if (poll_rings(t))
-			return;
+		more = poll_rings(t);
+	} else if (t->u->disk->poll_us) {
+		/* The window closed since a queue was to be watched. */
+		more = poll_end(t);
 	}
-	blk_sqe_submit(t, true);
+	if (!more)
+		blk_sqe_submit(t, true);
 }
 
 /* ---- The thread ---------------------------------------------------------------------- */
