@@ -433,6 +433,20 @@ TEST_F(blk, discards_give_space_back)
 	EXPECT_TRUE(file_untouched(self->fd, 3 * MIB, 4 * MIB));
 }
 
+/* No block device here, so that the ioctl fails; then it is as with a file. */
+TEST_F(blk, discards_that_the_block_device_does_not_know_are_holes)
+{
+	struct vdisk *v = &self->v;
+
+	v->disk.is_bdev = true;
+	vdisk_start(v);
+	ASSERT_EQ(VIRTIO_BLK_S_OK, do_ranges(v, VIRTIO_BLK_T_DISCARD, 2, 0UL, 8, 0,
+					     4096UL, 2048, 0));
+	EXPECT_TRUE(file_is(self->fd, 0, 0, 4096));
+	EXPECT_TRUE(file_is(self->fd, 2 * MIB, 0, MIB));
+	EXPECT_TRUE(file_untouched(self->fd, 4096, 2 * MIB));
+}
+
 TEST_F(blk, write_zeroes_reads_as_zeroes)
 {
 	struct vdisk *v = &self->v;

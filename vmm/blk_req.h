@@ -44,6 +44,9 @@
 /* Data of one request. */
 #define BLK_MAX_BYTES		(BLK_MAX_SEGS * BLK_MAX_SEG_BYTES)
 
+struct blk_queue;
+struct blk_thread;
+
 enum blk_op {
 	BLK_DONE,		/* the status stands */
 	BLK_READ,		/* into blk_req_iov() from @pos */
@@ -85,7 +88,7 @@ struct blk_view {
 /**
  * struct blk_req - one request
  * @next: in a list of those that wait for something; the backend's
- * @queue: the backend's
+ * @queue: the backend's, as @thread and @discard_result
  * @chunk: a buffer to bounce through; the backend's, see blk_req_gather()
  * @durable: it completes when it is durable
  * @bounces: the data are not aligned as O_DIRECT wants them
@@ -97,7 +100,9 @@ struct blk_view {
  */
 struct blk_req {
 	struct blk_req *next;
-	void *queue;
+	struct blk_queue *queue;
+	struct blk_thread *thread;
+	int discard_result;
 	void *chunk;
 	struct vring_token token;
 	enum blk_op op;

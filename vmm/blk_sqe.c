@@ -250,7 +250,6 @@ static void prep(struct blk_thread *t, struct io_uring_sqe *sqe, struct blk_req 
 	case BLK_WRITE_ZERO:
 		io_uring_prep_write(sqe, fd, zeroes, at_most(r->left, ZEROES_BYTES), r->pos);
 		break;
-	case BLK_DISCARD:
 	case BLK_PUNCH:
 		io_uring_prep_fallocate(sqe, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 					r->pos, r->left);
@@ -273,25 +272,6 @@ static void prep(struct blk_thread *t, struct io_uring_sqe *sqe, struct blk_req 
 }
 
 /* ---- Requests ---------------------------------------------------------------------- */
-
-static void append(struct blk_list *l, struct blk_req *r)
-{
-	r->next = NULL;
-	*l->end = r;
-	l->end = &r->next;
-}
-
-static struct blk_req *take(struct blk_list *l)
-{
-	struct blk_req *r = l->first;
-
-	if (!r)
-		return NULL;
-	l->first = r->next;
-	if (!l->first)
-		l->end = &l->first;
-	return r;
-}
 
 static void release_chunk(struct blk_thread *t, struct blk_req *r)
 {
@@ -324,9 +304,13 @@ void blk_sqe_start(struct blk_thread *t, struct blk_req *r)
 		complete(t, r);
 		return;
 	}
+	if (r->op == BLK_DISCARD) {
+		blk_discard_start(t, r);
+		return;
+	}
 	if (r->bounces && !r->chunk) {
 		if (!t->nr_chunks) {
-			append(&t->no_chunk, r);
+			blk_append(&t->no_chunk, r);
 			return;
 		}
 		r->chunk = t->chunks[--t->nr_chunks];
@@ -335,7 +319,7 @@ void blk_sqe_start(struct blk_thread *t, struct blk_req *r)
 	if (sqe)
 		prep(t, sqe, r);
 	else
-		append(&t->no_sqe, r);
+		blk_append(&t->no_sqe, r);
 }
 
 void blk_sqe_result(struct blk_thread *t, struct blk_req *r, int res)
@@ -346,7 +330,7 @@ void blk_sqe_result(struct blk_thread *t, struct blk_req *r, int res)
 		blk_req_scatter(r, r->chunk, res);
 	blk_req_result(r, t->u->disk, res);
 	blk_sqe_start(t, r);
-	if (t->nr_chunks && (waiter = take(&t->no_chunk)))
+	if (t->nr_chunks && (waiter = blk_take(&t->no_chunk)))
 		blk_sqe_start(t, waiter);
 }
 
@@ -359,7 +343,7 @@ bool blk_sqe_retry(struct blk_thread *t)
 		return false;
 	t->no_sqe.first = NULL;
 	t->no_sqe.end = &t->no_sqe.first;
-	while ((r = take(&again)))
+	while ((r = blk_take(&again)))
 		blk_sqe_start(t, r);
 	return t->no_sqe.first;
 }

@@ -166,8 +166,14 @@ static void take_one(struct blk_thread *t, const struct io_uring_cqe *cqe)
 		blk_sqe_result(t, io_uring_cqe_get_data(cqe), cqe->res);
 		return;
 	}
-	if (!BLK_TAG_IS_KICK(tag)) {
+	if (tag == BLK_TAG_STOP) {
 		t->stopping = true;
+		return;
+	}
+	if (tag == BLK_TAG_DISCARDED) {
+		if (!(cqe->flags & IORING_CQE_F_MORE))
+			blk_sqe_watch(t, t->discarded_fd, tag);
+		blk_discard_take(t);
 		return;
 	}
 	q = &t->u->q[BLK_TAG_QUEUE(tag)];
@@ -312,6 +318,8 @@ void *blk_thread_run(void *arg)
 
 	blk_sqe_enter(t);
 	blk_sqe_watch(t, t->stop_fd, BLK_TAG_STOP);
+	if (t->u->discard.started)
+		blk_sqe_watch(t, t->discarded_fd, BLK_TAG_DISCARDED);
 	for_each_queue(q, t, i) {
 		blk_sqe_watch(t, q->r->kick_fd, BLK_TAG_KICK(i));
 		q->runnable = true;	/* a start counts as a kick */

@@ -159,6 +159,7 @@ static void uring_stop(struct datapath *dp)
 
 	for (i = 0; i < u->nr_threads; i++)
 		stop_thread(&u->threads[i]);
+	blk_discard_close(u);
 	for (i = 0; i < blk_nr_queues(u); i++) {
 		if (!u->q[i].served)
 			continue;
@@ -174,6 +175,7 @@ static int undo_start(struct blk_uring *u, int err)
 
 	for (i = 0; i < u->nr_threads; i++)
 		stop_thread(&u->threads[i]);
+	blk_discard_close(u);
 	for (i = 0; i < blk_nr_queues(u); i++)
 		stop_queue(&u->q[i]);
 	return err;
@@ -188,6 +190,8 @@ static int uring_start(struct datapath *dp)
 	for (i = 0; i < blk_nr_queues(u) && !err; i++)
 		if (dp->dev->ring[i].enabled)
 			err = start_queue(u, i);
+	if (!err)
+		err = blk_discard_open(u);
 	for (i = 0; i < u->nr_threads && !err; i++)
 		err = start_thread(&u->threads[i]);
 	return err ? undo_start(u, err) : 0;
@@ -235,6 +239,7 @@ static struct datapath *uring_open(struct virtio_dev *dev)
 			    1UL << VIRTIO_F_RING_PACKED | dev->features,
 		.max_queue_size = MAX_QUEUE_SIZE,
 	};
+	blk_discard_init(u);
 	u->nr_threads = u->disk->iothreads;
 	u->threads = calloc(u->nr_threads, sizeof(*u->threads));
 	if (!u->threads)
@@ -243,6 +248,8 @@ static struct datapath *uring_open(struct virtio_dev *dev)
 		u->threads[i].u = u;
 		u->threads[i].first = i;
 		u->threads[i].stop_fd = vm_eventfd();
+		u->threads[i].discarded_fd = vm_eventfd();
+		u->threads[i].discarded.end = &u->threads[i].discarded.first;
 	}
 	for (i = 0; i < VIRTIO_MAX_QUEUES; i++)
 		u->q[i].r = &dev->ring[i];

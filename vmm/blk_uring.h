@@ -5,10 +5,12 @@
  *	blk_uring.c	datapath_ops: start, stop, counters
  *	blk_thread.c	a thread: kicks, passes over its queues, waiting, polling
  *	blk_sqe.c	a request's steps as io_uring submissions, and completions
+ *	blk_discard.c	a step that io_uring does not have
  *	blk_req.c	the virtio-blk protocol
  *
  * A queue belongs to one thread, a thread has one io_uring, and both have no lock: what
- * they hold is touched by start and stop, with no thread there, and by the thread.
+ * they hold is touched by start and stop, with no thread there, and by the thread. But
+ * for struct blk_discard, and @discarded of each thread, which have the former's.
  *
  * Everything that a thread waits for is a completion in its ring: kicks and the stop
  * (polls of the eventfds), and I/O. So there is one wait, one system call that also
@@ -67,6 +69,26 @@ struct blk_list {
 	struct blk_req **end;
 };
 
+static inline void blk_append(struct blk_list *l, struct blk_req *r)
+{
+	r->next = NULL;
+	*l->end = r;
+	l->end = &r->next;
+}
+
+/* Return: the first, or NULL. */
+static inline struct blk_req *blk_take(struct blk_list *l)
+{
+	struct blk_req *r = l->first;
+
+	if (!r)
+		return NULL;
+	l->first = r->next;
+	if (!l->first)
+		l->end = &l->first;
+	return r;
+}
+
 /**
  * struct blk_thread - serves queues @first, @first + u->nr_threads, ...
  * @started: it has one that is served
@@ -76,6 +98,7 @@ struct blk_list {
  * @chunks: of which @nr_chunks are free
  * @no_chunk: requests that wait for one
  * @no_sqe: requests that wait for room in the ring
+ * @discarded: requests that the discard thread is done with; it signals @discarded_fd
  * @window_ns: how long to poll, see blk_thread.c
  * @idle_since: when there was nothing left to do; 0 while there is
  */
@@ -95,9 +118,21 @@ struct blk_thread {
 	u32 nr_chunks;
 	struct blk_list no_chunk;
 	struct blk_list no_sqe;
+	struct blk_list discarded;
+	int discarded_fd;
 	u64 window_ns;
 	u64 idle_since;
 	struct blk_view view;
+};
+
+/* The discard thread, if there is one: of the device, from start to stop. */
+struct blk_discard {
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	pthread_t thread;
+	bool started;
+	bool stop;
+	struct blk_list todo;
 };
 
 struct blk_uring {
@@ -105,6 +140,7 @@ struct blk_uring {
 	const struct blk_disk *disk;
 	unsigned int nr_threads;
 	struct blk_thread *threads;
+	struct blk_discard discard;
 	struct blk_queue q[VIRTIO_MAX_QUEUES];
 };
 
@@ -122,6 +158,7 @@ static inline unsigned int blk_nr_queues(const struct blk_uring *u)
 
 /* What a completion is of: a request's address, or one of these, odd. */
 #define BLK_TAG_STOP		1UL
+#define BLK_TAG_DISCARDED	5UL
 #define BLK_TAG_KICK(i)		(3UL | (u64)(i) << 2)
 #define BLK_TAG_IS_KICK(tag)	(((tag) & 3) == 3)
 #define BLK_TAG_QUEUE(tag)	((tag) >> 2)
@@ -151,5 +188,15 @@ void blk_sqe_watch(struct blk_thread *t, int fd, u64 tag);
 void blk_sqe_submit(struct blk_thread *t, bool wait);
 /* Whether there are completions to take. */
 bool blk_sqe_ready(struct blk_thread *t);
+
+/* ---- blk_discard.c -------------------------------------------------------------------- */
+
+void blk_discard_init(struct blk_uring *u);
+/* Before and after all threads. Return: 0 or -errno. */
+int blk_discard_open(struct blk_uring *u);
+void blk_discard_close(struct blk_uring *u);
+/* The thread's: a request goes there, and what came back is gone on with. */
+void blk_discard_start(struct blk_thread *t, struct blk_req *r);
+void blk_discard_take(struct blk_thread *t);
 
 #endif

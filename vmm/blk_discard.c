@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Discards of block devices, which are ioctls that block: a thread of their own.
+ *
+ * in:  requests whose next step is BLK_DISCARD
+ * out: their results, to the threads that they came from
+ *
+ * io_uring has a command for it from 6.12 on, and nothing before. Punching a hole is not
+ * the same: it promises zeroes, and a device that can discard may be unable to do that.
+ */
+#include <errno.h>
+#include <linux/fs.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "blk_uring.h"
+
+static int discard(const struct blk_uring *u, const struct blk_req *r)
+{
+	u64 range[2] = { r->pos, r->left };
+
+	if (!ioctl(u->disk->fd, BLKDISCARD, range))
+		return 0;
+	return errno == ENOTTY ? -EOPNOTSUPP : -errno;
+}
+
+static void *run(void *arg)
+{
+	struct blk_uring *u = arg;
+	struct blk_discard *d = &u->discard;
+	struct blk_req *r;
+
+	pthread_mutex_lock(&d->lock);
+	while (!d->stop) {
+		r = blk_take(&d->todo);
+		if (!r) {
+			pthread_cond_wait(&d->wake, &d->lock);
+			continue;
+		}
+		pthread_mutex_unlock(&d->lock);
+		r->discard_result = discard(u, r);
+		pthread_mutex_lock(&d->lock);
+		blk_append(&r->thread->discarded, r);
+		vm_signal_eventfd(r->thread->discarded_fd);
+	}
+	pthread_mutex_unlock(&d->lock);
+	return NULL;
+}
+
+void blk_discard_init(struct blk_uring *u)
+{
+	pthread_mutex_init(&u->discard.lock, NULL);
+	pthread_cond_init(&u->discard.wake, NULL);
+	u->discard.todo.end = &u->discard.todo.first;
+}
+
+int blk_discard_open(struct blk_uring *u)
+{
+	struct blk_discard *d = &u->discard;
+	pthread_attr_t attr;
+	int err;
+
+	if (!u->disk->is_bdev || !u->disk->max_discard_sectors)
+		return 0;
+	d->stop = false;
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, THREAD_STACK_BYTES);
+	err = -pthread_create(&d->thread, &attr, run, u);
+	pthread_attr_destroy(&attr);
+	d->started = !err;
+	return err;
+}
+
+void blk_discard_close(struct blk_uring *u)
+{
+	struct blk_discard *d = &u->discard;
+
+	if (!d->started)
+		return;
+	pthread_mutex_lock(&d->lock);
+	d->stop = true;
+	pthread_cond_signal(&d->wake);
+	pthread_mutex_unlock(&d->lock);
+	pthread_join(d->thread, NULL);
+	d->started = false;
+}
+
+void blk_discard_start(struct blk_thread *t, struct blk_req *r)
+{
+	struct blk_discard *d = &t->u->discard;
+
+	r->thread = t;
+	pthread_mutex_lock(&d->lock);
+	blk_append(&d->todo, r);
+	pthread_cond_signal(&d->wake);
+	pthread_mutex_unlock(&d->lock);
+}
+
+void blk_discard_take(struct blk_thread *t)
+{
+	struct blk_discard *d = &t->u->discard;
+	struct blk_req *r;
+
+	for (;;) {
+		pthread_mutex_lock(&d->lock);
+		r = blk_take(&t->discarded);
+		pthread_mutex_unlock(&d->lock);
+		if (!r)
+			return;
+		blk_sqe_result(t, r, r->discard_result);
+	}
+}
