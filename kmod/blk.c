@@ -37,8 +37,10 @@ static void vk_blk_let_go(struct vk_blk_req *breq)
 {
 	if (breq->pages.bvecs || breq->pages.bounce)
 		vk_blk_pages_put(&breq->pages);
-	kfree(breq->ranges);
-	breq->ranges = NULL;
+	if (breq->ranges) {
+		kfree(breq->ranges);
+		breq->ranges = NULL;
+	}
 }
 
 /*

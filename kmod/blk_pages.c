@@ -231,7 +231,8 @@ void vk_blk_pages_put(struct vk_blk_pages *p)
 	}
 	if (p->bvecs != p->inline_bvecs)
 		kvfree(p->bvecs);
-	kvfree(p->bounce);
+	if (p->bounce)
+		kvfree(p->bounce);
 	p->bvecs = NULL;
 	p->nr_bvecs = 0;
 	p->bounce = NULL;

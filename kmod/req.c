@@ -104,13 +104,20 @@ static int vk_req_push(struct vk_queue *q, struct vk_req *req)
 	return vring_push(&q->vring, req->token, req->written);
 }
 
+static void vk_req_drop_segs(struct vk_req *req)
+{
+	if (!req->log_segs)
+		return;
+	kfree(req->log_segs);
+	req->log_segs = NULL;
+}
+
 static void vk_req_put(struct vk_queue *q, struct vk_req *req)
 {
 	list_move(&req->link, &q->free);
 	q->in_flight--;
 	q->held_bytes -= req->held_bytes;
-	kfree(req->log_segs);
-	req->log_segs = NULL;
+	vk_req_drop_segs(req);
 }
 
 /* The chain is gone when a request is done later: its writable part is kept for the log. */
@@ -175,8 +182,7 @@ int vk_req_submit(struct vk_queue *q, struct vk_req *req)
 		int logged = q->log ? vk_req_log(q, req, c->segs + c->nr_out, err) : 0;
 
 		err = err ?: logged;
-		kfree(req->log_segs);
-		req->log_segs = NULL;
+		vk_req_drop_segs(req);
 		if (err)
 			return err;
 		req->held_bytes = 0;

@@ -9,6 +9,7 @@
  */
 #include <endian.h>
 #include <errno.h>
+#include <linux/vkick.h>
 #include <string.h>
 
 #include "blk_req.h"
@@ -122,6 +123,9 @@ static void done(struct blk_req *r, u8 result)
 {
 	r->op = BLK_DONE;
 	r->result = result;
+	/* Part of the data may be there: of no use to a driver that is told of an error. */
+	if (result)
+		r->written = 0;
 }
 
 /* Descriptors that have one of the @bytes bytes behind the first @skip. */
@@ -162,7 +166,7 @@ static void begin_rw(struct blk_req *r, const struct blk_view *v, u64 sector,
 	u64 skip = d->skip, left = d->bytes;
 	u32 i;
 
-	if (d->nr_segs > disk->seg_max || d->bytes > BLK_MAX_BYTES ||
+	if (d->nr_segs > disk->seg_max || d->bytes > VKICK_BLK_MAX_REQUEST_BYTES ||
 	    d->bytes % BLK_SECTOR_BYTES ||
 	    !within(disk, sector, d->bytes / BLK_SECTOR_BYTES)) {
 		done(r, VIRTIO_BLK_S_IOERR);
@@ -411,9 +415,7 @@ static void transferred(struct blk_req *r, const struct blk_disk *disk, u64 n)
 /* Not every backend can do everything: there is a second and a third way. */
 static void not_supported(struct blk_req *r)
 {
-	if (r->op == BLK_DISCARD)
-		r->op = BLK_PUNCH;
-	else if (r->op == BLK_PUNCH && r->type == VIRTIO_BLK_T_WRITE_ZEROES)
+	if (r->op == BLK_PUNCH && r->type == VIRTIO_BLK_T_WRITE_ZEROES)
 		r->op = BLK_ZERO;
 	else if (r->op == BLK_ZERO)
 		r->op = BLK_WRITE_ZERO;

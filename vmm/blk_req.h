@@ -41,8 +41,8 @@
 /* Descriptors in a chain, and pieces of host memory that they make: as the module. */
 #define BLK_MAX_CHAIN		1024
 
-/* Data of one request. */
-#define BLK_MAX_BYTES		(BLK_MAX_SEGS * BLK_MAX_SEG_BYTES)
+struct blk_queue;
+struct blk_thread;
 
 struct blk_queue;
 struct blk_thread;
