@@ -9,8 +9,9 @@
  *	blk_pages.c	guest memory as the pages of an I/O
  *
  * A request's life. serve() parses it, pins its pages and submits it, with
- * IOCB_NOWAIT, in the worker. What cannot be done without waiting goes to the device's
- * workqueue, so that nothing but itself waits for it. The kiocb's or the work's end
+ * IOCB_NOWAIT, in the worker. What cannot be done without waiting goes to one of the
+ * device's workqueues, which have a thread for each, up to 256 (WQ_DFL_ACTIVE): so
+ * reads do not wait for what waits for a flush or a frozen file system. The kiocb's or the work's end
  * is told by vk_req_done(); the worker then calls finish(), which submits what is
  * left (short, or would have waited), or lets go of the pages and writes the status.
  * So exactly one of these has the request at a time, and its fields need no lock:
@@ -58,7 +59,8 @@ struct vk_blk {
 	bool in_memory;			/* its I/O waits for no device: tmpfs */
 	bool nowait;			/* [A] understands IOCB_NOWAIT; false is for good */
 	bool flush_acked;		/* the driver has VIRTIO_BLK_F_FLUSH */
-	struct workqueue_struct *wq;	/* of @file: what may wait */
+	struct workqueue_struct *reads;	/* of @file: reads that wait, ... */
+	struct workqueue_struct *others;	/* ... and all else */
 	struct vk_blk_config __rcu *config;	/* written under dev->mutex */
 };
 

@@ -20,9 +20,9 @@ static void vk_blk_detach(struct vk_blk *blk)
 {
 	if (!blk->file)
 		return;
-	destroy_workqueue(blk->wq);
+	destroy_workqueue(blk->reads);
+	destroy_workqueue(blk->others);
 	fput(blk->file);
-	blk->wq = NULL;
 	blk->file = NULL;
 	blk->bdev = NULL;
 }
@@ -63,14 +63,21 @@ static void vk_blk_set_alignment(struct vk_blk *blk)
 static int vk_blk_attach(struct vk_dev *dev, struct file *file)
 {
 	struct vk_blk *blk = dev->priv;
-	struct workqueue_struct *wq;
+	struct workqueue_struct *reads, *others;
 
-	/* One a disk, so that what one backend holds up is no other's work. */
-	wq = alloc_workqueue("vkick-blk-%d", WQ_UNBOUND, 0, dev->id);
-	if (!wq)
+	/* Two a disk, so that what one backend holds up is no other's work. */
+	reads = alloc_workqueue("vkick-blk-%d-reads", WQ_UNBOUND, 0, dev->id);
+	others = alloc_workqueue("vkick-blk-%d", WQ_UNBOUND, 0, dev->id);
+	if (!reads || !others) {
+		if (reads)
+			destroy_workqueue(reads);
+		if (others)
+			destroy_workqueue(others);
 		return -ENOMEM;
+	}
 	vk_blk_detach(blk);
-	blk->wq = wq;
+	blk->reads = reads;
+	blk->others = others;
 	blk->file = file;
 	if (S_ISBLK(file_inode(file)->i_mode))
 		blk->bdev = I_BDEV(file->f_mapping->host);

@@ -202,9 +202,11 @@ long vk_blk_submit_flush(struct vk_blk_req *breq)
  */
 long vk_blk_submit_work(struct vk_blk_req *breq)
 {
+	struct vk_blk *blk = breq->blk;
+
 	breq->tried_nowait = false;
 	vk_account_get(&breq->account);
-	queue_work(breq->blk->wq, &breq->work);
+	queue_work(breq->type == VIRTIO_BLK_T_IN ? blk->reads : blk->others, &breq->work);
 	return -EIOCBQUEUED;
 }
 
