@@ -363,8 +363,10 @@ TEST_F(disk, config_space_is_not_written)
 		before[off] = config(self->dev, off, 1);
 	for (len = 1; len <= 8; len *= 2)
 		for (off = 0; off < 0x1000; off += len)
-			if (off != AT(wce) || len != 1)
-				put(self->dev, AT_CONFIG + off, len, off & 8 ? 0 : ~0UL);
+			if (off != AT(wce) || len != 1) {
+				put(self->dev, AT_CONFIG + off, len, 0);
+				put(self->dev, AT_CONFIG + off, len, ~0UL);
+			}
 	for (off = 0; off < CONFIG_BYTES; off++)
 		after[off] = config(self->dev, off, 1);
 	EXPECT_EQ(0, memcmp(before, after, sizeof(before)));
@@ -497,6 +499,7 @@ TEST_F(disk, resize_without_a_driver_interrupts_nobody)
 	u8 before;
 
 	make(_metadata, self, "", "1");
+	put(self->dev, AT_COMMON + VIRTIO_PCI_COMMON_MSIX, 2, 0);
 	before = generation(self->dev);
 	EXPECT_EQ(NULL, dev_blk.resize(self->dev, 2 * DISK_BYTES));
 	EXPECT_FALSE(was_interrupted(self->dev));
