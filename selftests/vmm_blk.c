@@ -11,6 +11,7 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #define DISK_BYTES	(4 * MIB)
@@ -28,10 +29,12 @@ FIXTURE_VARIANT(blk)
 {
 	u64 features;
 	int flags;
+	bool in_memory;
 };
 
 FIXTURE_VARIANT_ADD(blk, split) { };
 FIXTURE_VARIANT_ADD(blk, packed) { .features = F_PACKED | F_EVENT_IDX };
+FIXTURE_VARIANT_ADD(blk, in_memory) { .in_memory = true };
 FIXTURE_VARIANT_ADD(blk, direct) { .features = F_EVENT_IDX, .flags = O_DIRECT };
 
 /* What a byte of the disk is before a test writes there. */
@@ -54,10 +57,11 @@ FIXTURE_SETUP(blk)
 {
 	snprintf(self->path, sizeof(self->path), "%s/vkick-disk-XXXXXX",
 		 getenv("TMPDIR") ?: "/tmp");
-	self->fd = mkstemp(self->path);
+	self->fd = variant->in_memory ? memfd_create("disk", MFD_CLOEXEC) : mkstemp(self->path);
 	ASSERT_LE(0, self->fd);
 	fill_file(self->fd);
-	self->backend = open(self->path, O_RDWR | O_CLOEXEC | variant->flags);
+	self->backend = variant->in_memory ? dup(self->fd) :
+			open(self->path, O_RDWR | O_CLOEXEC | variant->flags);
 	if (self->backend < 0) {
 		unlink(self->path);
 		SKIP(return, "no O_DIRECT in %s", self->path);

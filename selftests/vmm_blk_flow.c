@@ -16,6 +16,7 @@
 #include <linux/capability.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
@@ -61,15 +62,20 @@ static u32 below(u32 n)
 	return prng(&load.seed) % n;
 }
 
-static void load_init(u32 nr_queues, u32 iothreads, u64 features, int flags, bool odd)
+static void load_init(u32 nr_queues, u32 iothreads, u64 features, int flags, bool odd,
+		      bool in_memory)
 {
 	char path[64];
 	u32 q, i;
 
 	snprintf(path, sizeof(path), "%s/vkick-disk-XXXXXX", getenv("TMPDIR") ?: "/tmp");
-	close(mkstemp(path));
-	load.fd = open(path, O_RDWR | O_CLOEXEC | flags);
-	unlink(path);
+	if (in_memory) {
+		load.fd = memfd_create("disk", MFD_CLOEXEC);
+	} else {
+		close(mkstemp(path));
+		load.fd = open(path, O_RDWR | O_CLOEXEC | flags);
+		unlink(path);
+	}
 	if (load.fd < 0)
 		return;
 	CHECK(!ftruncate(load.fd, 4 * DEPTH * SLOT_BYTES), "ftruncate");
@@ -213,7 +219,7 @@ FIXTURE_VARIANT(load)
 	u32 nr_queues, iothreads, poll_us;
 	u64 features;
 	int flags;
-	bool odd;
+	bool odd, in_memory;
 };
 
 FIXTURE_VARIANT_ADD(load, split) { .nr_queues = 1, .iothreads = 1 };
@@ -229,6 +235,9 @@ FIXTURE_VARIANT_ADD(load, polling) {
 FIXTURE_VARIANT_ADD(load, polling_packed) {
 	.nr_queues = 1, .iothreads = 1, .poll_us = 1000, .features = F_PACKED
 };
+FIXTURE_VARIANT_ADD(load, in_memory) {
+	.nr_queues = 2, .iothreads = 1, .features = F_PACKED, .in_memory = true
+};
 FIXTURE_VARIANT_ADD(load, direct) { .nr_queues = 2, .iothreads = 2, .flags = O_DIRECT };
 /* More that bounce than there are chunks to bounce through. */
 FIXTURE_VARIANT_ADD(load, direct_odd) {
@@ -238,7 +247,7 @@ FIXTURE_VARIANT_ADD(load, direct_odd) {
 FIXTURE_SETUP(load)
 {
 	load_init(variant->nr_queues, variant->iothreads, variant->features, variant->flags,
-		  variant->odd);
+		  variant->odd, variant->in_memory);
 	if (load.fd < 0)
 		SKIP(return, "no O_DIRECT");
 	load.v.disk.poll_us = variant->poll_us;

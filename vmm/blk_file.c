@@ -143,18 +143,18 @@ static u32 bdev_block_bytes(const struct blk_disk *d)
 	return ioctl(d->fd, BLKSSZGET, &bytes) ? BLK_SECTOR_BYTES : bytes;
 }
 
-/* With O_DIRECT: the smallest read that the file takes. */
+/* With O_DIRECT: the smallest read that the file takes, 0 if it takes none. */
 static u32 smallest_read(const struct blk_disk *d)
 {
 	u32 bytes = BLK_SECTOR_BYTES;
 	void *buf;
 
 	if (posix_memalign(&buf, MAX_BLOCK_BYTES, MAX_BLOCK_BYTES))
-		return MAX_BLOCK_BYTES;
-	while (bytes < MAX_BLOCK_BYTES && pread(d->fd, buf, bytes, 0) < 0 && errno == EINVAL)
+		return 0;
+	while (bytes <= MAX_BLOCK_BYTES && pread(d->fd, buf, bytes, 0) < 0 && errno == EINVAL)
 		bytes *= 2;
 	free(buf);
-	return bytes;
+	return bytes <= MAX_BLOCK_BYTES ? bytes : 0;
 }
 
 /* Return: what O_DIRECT wants requests to be multiples of, 0 if it does not work. */

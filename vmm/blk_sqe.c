@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "blk_uring.h"
@@ -23,6 +24,9 @@
 /* Submissions that wait for the next system call; a full ring is one early. */
 #define SQ_ENTRIES		256
 #define MAX_CQ_ENTRIES		32768
+
+/* Of the kernel's, for each ring; they come when all others block, and go when idle. */
+#define MAX_WORKERS		256
 
 /* Write-zeroes of a backend that knows of no better way. */
 #define ZEROES_BYTES		(64 * KIB)
@@ -113,6 +117,17 @@ static void register_memory(struct blk_thread *t)
 		     t->u->dp.dev->name, strerror(-err));
 }
 
+/*
+ * What may block the kernel gives to threads of its own. However many of these wait, for
+ * a disk that stalls, there is one for the next request. Without it there are fewer.
+ */
+static void limit_workers(struct blk_thread *t)
+{
+	unsigned int max[2] = { MAX_WORKERS, MAX_WORKERS };	/* bounded, unbounded */
+
+	io_uring_register_iowq_max_workers(&t->ring, max);
+}
+
 void blk_sqe_enter(struct blk_thread *t)
 {
 	/* liburing 2.3 declares a function for it, and does not export it. */
@@ -120,6 +135,7 @@ void blk_sqe_enter(struct blk_thread *t)
 		    NULL, 0))
 		die("%s: io_uring: %s", t->u->dp.dev->name, strerror(errno));
 	register_memory(t);
+	limit_workers(t);
 }
 
 void blk_sqe_leave(struct blk_thread *t)
@@ -296,10 +312,36 @@ static void complete(struct blk_thread *t, struct blk_req *r)
 	blk_count(&q->requests_done, 1);
 }
 
+/*
+ * Data in memory: no more than a copy, which the ring would give to another thread since
+ * tmpfs does not say that it need not block.
+ */
+static void serve_in_memory(struct blk_thread *t, struct blk_req *r)
+{
+	int fd = t->u->disk->fd;
+
+	while (r->op == BLK_READ || r->op == BLK_WRITE || r->op == BLK_SYNC) {
+		ssize_t n;
+		u32 nr;
+		struct iovec *iov = blk_req_iov(r, &nr);
+
+		t->copied_bytes += r->left;
+		if (r->op == BLK_READ)
+			n = preadv(fd, iov, nr, r->pos);
+		else if (r->op == BLK_WRITE)
+			n = pwritev(fd, iov, nr, r->pos);
+		else
+			n = fdatasync(fd);
+		blk_req_result(r, t->u->disk, n < 0 ? -errno : n);
+	}
+}
+
 void blk_sqe_start(struct blk_thread *t, struct blk_req *r)
 {
 	struct io_uring_sqe *sqe;
 
+	if (t->u->in_memory)
+		serve_in_memory(t, r);
 	if (r->op == BLK_DONE) {
 		complete(t, r);
 		return;

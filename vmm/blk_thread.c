@@ -77,7 +77,7 @@ static int drain(struct blk_thread *t, struct blk_queue *q, int *budget)
 {
 	struct vring_chain c = { .max_segs = BLK_MAX_CHAIN, .segs = t->view.segs };
 
-	for (; *budget; --*budget) {
+	for (; *budget && t->copied_bytes < BLK_BUDGET_BYTES; --*budget) {
 		struct blk_req *r;
 		int err = vring_pop(&q->ring, &c);
 
@@ -116,6 +116,7 @@ static int pass(struct blk_thread *t, struct blk_queue *q, bool *worked)
 {
 	int budget = BLK_BUDGET, more, ret;
 
+	t->copied_bytes = 0;
 	do {
 		more = vring_disable_notify(&q->ring);
 		if (!more)

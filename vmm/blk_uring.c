@@ -13,9 +13,11 @@
  * holds, with room for their pieces, and none is allocated later.
  */
 #include <errno.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
 
 #include "blk_uring.h"
 
@@ -222,6 +224,14 @@ static void check_io_uring(void)
 	io_uring_queue_exit(&ring);
 }
 
+static bool is_in_memory(const struct blk_disk *disk)
+{
+	struct statfs fs;
+
+	return !disk->is_bdev && !fstatfs(disk->fd, &fs) &&
+	       (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
+}
+
 static struct datapath *uring_open(struct virtio_dev *dev)
 {
 	struct blk_uring *u = calloc(1, sizeof(*u));
@@ -239,6 +249,7 @@ static struct datapath *uring_open(struct virtio_dev *dev)
 			    1UL << VIRTIO_F_RING_PACKED | dev->features,
 		.max_queue_size = MAX_QUEUE_SIZE,
 	};
+	u->in_memory = is_in_memory(u->disk);
 	blk_discard_init(u);
 	u->nr_threads = u->disk->iothreads;
 	u->threads = calloc(u->nr_threads, sizeof(*u->threads));

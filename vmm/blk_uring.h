@@ -26,6 +26,7 @@
 
 /* Of a pass over a queue; then the others, completions and a stop have their turn. */
 #define BLK_BUDGET		256
+#define BLK_BUDGET_BYTES	MIB
 
 /* Data that O_DIRECT does not take as they lie bounce: a thread's chunks for that. */
 #define BLK_NR_CHUNKS		4
@@ -99,6 +100,7 @@ static inline struct blk_req *blk_take(struct blk_list *l)
  * @no_chunk: requests that wait for one
  * @no_sqe: requests that wait for room in the ring
  * @discarded: requests that the discard thread is done with; it signals @discarded_fd
+ * @copied_bytes: in this pass, of a disk in memory
  * @window_ns: how long to poll, see blk_thread.c
  * @idle_since: when there was nothing left to do; 0 while there is
  */
@@ -120,6 +122,7 @@ struct blk_thread {
 	struct blk_list no_sqe;
 	struct blk_list discarded;
 	int discarded_fd;
+	u64 copied_bytes;
 	u64 window_ns;
 	u64 idle_since;
 	struct blk_view view;
@@ -135,9 +138,11 @@ struct blk_discard {
 	struct blk_list todo;
 };
 
+/* @in_memory: the file's data have no other place, so that I/O does not block */
 struct blk_uring {
 	struct datapath dp;
 	const struct blk_disk *disk;
+	bool in_memory;
 	unsigned int nr_threads;
 	struct blk_thread *threads;
 	struct blk_discard discard;
