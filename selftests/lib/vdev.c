@@ -227,6 +227,18 @@ int __vdev_set_latency(int fd, u64 ns)
 	return __vdev_ioctl(fd, VKICK_NULL_SET_LATENCY, &l);
 }
 
+int __vdev_set_file(int fd, int file)
+{
+	struct vkick_blk_file f = { .size = sizeof(f), .fd = file };
+
+	return __vdev_ioctl(fd, VKICK_BLK_SET_FILE, &f);
+}
+
+int __vdev_set_config(int fd, const struct vkick_blk_config *config)
+{
+	return __vdev_ioctl(fd, VKICK_BLK_SET_CONFIG, (void *)config);
+}
+
 /* Aborts the test with the ioctl's errno if it failed. */
 static void must(int err, const char *what)
 {
@@ -373,6 +385,16 @@ void vdev_set_addr_logged(int fd, u32 index, const struct drv *d, u64 log_gpa)
 void vdev_set_latency(int fd, u64 ns)
 {
 	must(__vdev_set_latency(fd, ns), "NULL_SET_LATENCY");
+}
+
+void vdev_set_file(int fd, int file)
+{
+	must(__vdev_set_file(fd, file), "BLK_SET_FILE");
+}
+
+void vdev_set_config(int fd, const struct vkick_blk_config *config)
+{
+	must(__vdev_set_config(fd, config), "BLK_SET_CONFIG");
 }
 
 struct vkick_info vdev_get_info(int fd)
