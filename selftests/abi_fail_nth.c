@@ -3,7 +3,7 @@
  * Every allocation, and every access to the caller's memory, of every call fails
  * once, in turn.
  *
- * in:  /dev/vkick-null, -rng; a kernel with failslab, fail_page_alloc and
+ * in:  /dev/vkick-null, -rng, -blk; a kernel with failslab, fail_page_alloc and
  *      /proc/self/fail-nth (lab/run --debug), else all is skipped
  * out: each call either succeeds all the same or returns an errno of the contract,
  *      changes nothing, and succeeds when it is made again
@@ -13,7 +13,9 @@
 #include "kselftest_harness.h"
 
 #include <dirent.h>
+#include <endian.h>
 #include <fcntl.h>
+#include <linux/virtio_blk.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
@@ -29,6 +31,7 @@ struct state {
 	struct vhost_memory *table;
 	u8 *log;		/* a dirty log for all of @table */
 	u32 worker;		/* the last made */
+	int file;		/* for SET_FILE */
 };
 
 /* A bit for each page, to the end of the standard memory. */
@@ -159,6 +162,23 @@ static int do_set_latency(struct state *s)
 	return err == -ENOTTY && strcmp(s->class, "null") ? 0 : err;
 }
 
+/* The two are ENOTTY on every class but blk. */
+static int do_set_file(struct state *s)
+{
+	struct vkick_blk_file f = { .size = sizeof(f), .fd = s->file };
+	int err = __vdev_ioctl(s->r.fd, VKICK_BLK_SET_FILE, &f);
+
+	return err == -ENOTTY && strcmp(s->class, "blk") ? 0 : err;
+}
+
+static int do_set_config(struct state *s)
+{
+	struct vkick_blk_config c = { .size = sizeof(c), .capacity = 8, .seg_max = 1 };
+	int err = __vdev_ioctl(s->r.fd, VKICK_BLK_SET_CONFIG, &c);
+
+	return err == -ENOTTY && strcmp(s->class, "blk") ? 0 : err;
+}
+
 static int do_set_base(struct state *s)
 {
 	return __vdev_set_base(s->r.fd, 0, 0);
@@ -250,6 +270,9 @@ static const struct step {
 	{ "SET_LOG_BASE", do_set_log_base },
 	{ "SET_LOG_FD", do_set_log_fd },
 	{ "NULL_SET_LATENCY", do_set_latency },
+	{ "BLK_SET_FILE", do_set_file },
+	{ "BLK_SET_FILE, again", do_set_file },
+	{ "BLK_SET_CONFIG", do_set_config },
 	{ "SET_VRING_NUM", do_set_num },
 	{ "SET_VRING_ADDR", do_set_addr },
 	{ "SET_VRING_BASE", do_set_base },
@@ -274,6 +297,7 @@ static const struct step {
 	{ "SET_VRING_ADDR, running", do_set_addr },
 	{ "SET_VRING_KICK, running", do_set_kick },
 	{ "SET_VRING_CALL, running", do_set_call },
+	{ "BLK_SET_CONFIG, running", do_set_config },
 	{ "GET_STATS", do_get_stats },
 	{ "SET_RUNNING 0", do_stop },
 	{ "SET_RUNNING 1, again", do_start },
@@ -295,6 +319,24 @@ static size_t start_step(void)
 
 static int nth_fd;
 
+/* A request that any class knows: for a disk, a flush. Return: its descriptors. */
+static u32 any_request(struct state *s, struct drv_seg *segs)
+{
+	struct virtio_blk_outhdr h = { .type = htole32(VIRTIO_BLK_T_FLUSH) };
+
+	memcpy(gmem_ptr(&s->r.mem, GMEM_HIGH, sizeof(h)), &h, sizeof(h));
+	segs[0] = (struct drv_seg) { GMEM_HIGH, sizeof(h), false };
+	segs[1] = (struct drv_seg) { GMEM_FAR, 1, true };
+	return 2;
+}
+
+static void ping(struct state *s)
+{
+	struct drv_seg segs[2];
+
+	rig_round_trip(&s->r.q[0], segs, any_request(s, segs));
+}
+
 FIXTURE(fail_nth)
 {
 	struct state s;
@@ -307,6 +349,7 @@ FIXTURE_VARIANT(fail_nth)
 
 FIXTURE_VARIANT_ADD(fail_nth, null) { "null" };
 FIXTURE_VARIANT_ADD(fail_nth, rng) { "rng" };
+FIXTURE_VARIANT_ADD(fail_nth, blk) { "blk" };
 
 FIXTURE_SETUP(fail_nth)
 {
@@ -317,6 +360,8 @@ FIXTURE_SETUP(fail_nth)
 		SKIP(return, "needs a kernel with fault injection");
 	rig_lay_out(&self->s.r, &conf);
 	self->s.class = variant->class;
+	self->s.file = memfd_create("disk", MFD_CLOEXEC);
+	ASSERT_LE(0, self->s.file);
 	self->s.table = gmem_table(&self->s.r.mem);
 	self->s.log = mmap(NULL, LOG_BYTES, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
@@ -325,6 +370,7 @@ FIXTURE_SETUP(fail_nth)
 
 FIXTURE_TEARDOWN(fail_nth)
 {
+	close(self->s.file);
 	free(self->s.table);
 	munmap(self->s.log, LOG_BYTES);
 	rig_close(&self->s.r);
@@ -371,7 +417,7 @@ static bool live(struct state *s, size_t which, unsigned int nth)
 			      steps[i].name, err, steps[which].name, nth);
 		}
 		if (i >= start && i < RESET && vdev_get_stats(s->r.fd, 0).running)
-			rig_ping(&s->r.q[0]);
+			ping(s);
 	}
 	close(s->r.fd);
 	s->r.fd = -1;
@@ -403,9 +449,10 @@ TEST_F_TIMEOUT(fail_nth, every_allocation_of_every_call, 600)
 TEST_F(fail_nth, kick_needs_no_memory)
 {
 	struct state *s = &self->s;
-	struct drv_seg seg = { GMEM_FAR, 16, true };
+	struct drv_seg segs[2];
 	/* write() itself copies its argument, which may fail where that is a fault. */
 	unsigned int first = access("/sys/kernel/debug/fail_usercopy", F_OK) ? 1 : 2;
+	u32 nr = any_request(s, segs);
 	size_t i;
 
 	for (i = 0; i <= start_step(); i++) {
@@ -413,7 +460,7 @@ TEST_F(fail_nth, kick_needs_no_memory)
 	}
 	for (i = 0; i < 20; i++) {
 		fault_arm(nth_fd, first);
-		rig_submit(&s->r.q[0], &seg, 1);
+		rig_submit(&s->r.q[0], segs, nr);
 		EXPECT_FALSE(fault_disarm(nth_fd));
 		rig_complete(&s->r.q[0], NULL);
 	}

@@ -28,7 +28,7 @@ int calls_any_event(u64 *state)
 /* Mostly those under traffic. */
 int calls_any_device(u64 *state)
 {
-	static const u8 common[] = { 0, 0, 0, 0, 1, 1, 1, 2, 2, 3 };
+	static const u8 common[] = { 0, 0, 0, 0, 1, 1, 1, 2, 2, 3, 4, 4, 4 };
 
 	if (fuzz_one_in(state, 64))
 		return fuzz_one_in(state, 2) ? -1 : calls_any_event(state);
@@ -366,6 +366,41 @@ static int set_latency(struct stage *s, u64 *state)
 	return call(calls_any_device(state), VKICK_NULL_SET_LATENCY, pointer(state, l));
 }
 
+/* Mostly the disk: all others know nothing of the kind. */
+static int any_disk(u64 *state)
+{
+	return fuzz_one_in(state, 8) ? calls_any_device(state) : STAGE_FD + STAGE_DISK;
+}
+
+static int set_file(struct stage *s, u64 *state)
+{
+	struct vkick_blk_file f[2] = { { any_size(state, sizeof(*f)), s->disk } };
+
+	if (fuzz_one_in(state, 4))
+		f->fd = fuzz_one_in(state, 2) ? -1 : calls_any_event(state);
+	if (fuzz_one_in(state, 16))
+		f->fd = calls_any_device(state);
+	return call(any_disk(state), VKICK_BLK_SET_FILE, pointer(state, f));
+}
+
+static int set_config(struct stage *s, u64 *state)
+{
+	struct vkick_blk_config c[2] = { {
+		.size = any_size(state, sizeof(*c)),
+		.flags = fuzz_below(state, 4),
+		.capacity = fuzz_below(state, 4096),
+		.seg_max = 1 + fuzz_below(state, 16),
+		.max_discard_seg = fuzz_below(state, 5),
+		.max_discard_sectors = fuzz_below(state, 100),
+		.max_write_zeroes_seg = fuzz_below(state, 5),
+		.max_write_zeroes_sectors = fuzz_below(state, 100),
+	} };
+
+	if (fuzz_one_in(state, 8))
+		((u32 *)c)[1 + fuzz_below(state, sizeof(*c) / 4)] = fuzz_u32(state);
+	return call(any_disk(state), VKICK_BLK_SET_CONFIG, pointer(state, c));
+}
+
 static int any_ioctl(struct stage *s, u64 *state)
 {
 	static u8 junk[4096];
@@ -433,6 +468,8 @@ static const struct kind {
 	{ "SET_RUNNING", call_set_running, true, 200 },
 	{ "GET_STATS", get_stats, true, 40 },
 	{ "NULL_SET_LATENCY", set_latency, true, 40 },
+	{ "BLK_SET_FILE", set_file, true, 40 },
+	{ "BLK_SET_CONFIG", set_config, true, 40 },
 	{ "any ioctl", any_ioctl, true, 15 },
 	{ "restart", restart, true, 60 },
 	{ "open", race_open_device, false, 12 },

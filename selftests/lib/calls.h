@@ -38,7 +38,10 @@
 #define STAGE_SIZE	(STAGE_RAM + STAGE_RAM_SIZE)
 
 /* Of the rings, those that stage_set() puts under traffic. */
-#define STAGE_LIVE	3
+#define STAGE_LIVE	4
+
+/* The device that is a disk; it has the last of the live rings. */
+#define STAGE_DISK	4
 
 /**
  * struct live - a ring under traffic
@@ -61,14 +64,15 @@ struct live {
 struct stage {
 	u8 *view;
 	int memfd;
-	u64 offered[2];		/* features: null, rng */
+	int disk;		/* memfd: what the disk's data lie in */
+	u64 offered[3];		/* features: null, rng, blk */
 	struct live live[STAGE_LIVE];
 	atomic_bool quit;	/* for the drivers */
 };
 
 void stage_init(struct stage *s);
 /*
- * Two devices under traffic, one half set up, one open, the rest closed; eventfds
+ * Three devices under traffic, one half set up, one open, the rest closed; eventfds
  * for all; memory mapped. @state: features and sizes.
  */
 void stage_set(struct stage *s, u64 state);

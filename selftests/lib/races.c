@@ -29,7 +29,8 @@ static int put_fd(int fd, int at)
 
 int race_open_device(struct stage *s, u64 *state)
 {
-	int fd = __vdev_open(fuzz_one_in(state, 2) ? "rng" : "null");
+	static const char * const classes[] = { "null", "rng", "blk" };
+	int fd = __vdev_open(classes[fuzz_below(state, 3)]);
 
 	return put_fd(fd, STAGE_FD + fuzz_below(state, STAGE_DEVICES));
 }

@@ -9,8 +9,10 @@
 #include "fuzz.h"
 #include "vdev.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/virtio_blk.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -19,6 +21,8 @@
 
 /* No call closes from here on; what is kept open from before lies below STAGE_FD. */
 #define PRIVATE_FD	200
+
+#define DISK_SIZE	(1U << 20)
 
 static void place(int fd, int at)
 {
@@ -41,8 +45,10 @@ void stage_init(struct stage *s)
 
 	*s = (struct stage) {
 		.memfd = memfd_create("stage", MFD_CLOEXEC),
-		.offered = { offered("null"), offered("rng") },
+		.disk = memfd_create("disk", MFD_CLOEXEC),
+		.offered = { offered("null"), offered("rng"), offered("blk") },
 	};
+	CHECK(s->disk >= 0 && !ftruncate(s->disk, DISK_SIZE), "memfd");
 	CHECK(s->memfd >= 0 && !ftruncate(s->memfd, STAGE_SIZE), "memfd");
 	s->view = mmap(NULL, STAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, s->memfd, 0);
 	CHECK(s->view != MAP_FAILED, "mmap");
@@ -50,8 +56,8 @@ void stage_init(struct stage *s)
 		struct live *l = &s->live[i];
 
 		pthread_mutex_init(&l->lock, NULL);
-		l->dev = i / 2;		/* null has two queues */
-		l->queue = i % 2;
+		l->dev = i == STAGE_LIVE - 1 ? STAGE_DISK : i / 2;
+		l->queue = i < 2 ? i : 0;	/* null has two queues */
 	}
 }
 
@@ -114,15 +120,27 @@ void stage_set(struct stage *s, u64 state)
 		place(fd, PRIVATE_FD + i);
 	}
 	features = F_VERSION_1 | (prng(&state) & (F_INDIRECT | F_EVENT_IDX | F_IN_ORDER | F_PACKED));
-	features &= s->offered[0] & s->offered[1];
+	features &= s->offered[0] & s->offered[1] & s->offered[2];
 	set_device(s, 0, "null", features, true);
 	set_device(s, 1, "rng", features, true);
 	set_device(s, 2, "null", 0, false);
 	set_device(s, 3, "null", F_VERSION_1, true);
+	set_device(s, STAGE_DISK, "blk", features, true);
+	vdev_set_file(STAGE_FD + STAGE_DISK, s->disk);
+	vdev_set_config(STAGE_FD + STAGE_DISK, &(struct vkick_blk_config) {
+		.size = sizeof(struct vkick_blk_config),
+		.capacity = DISK_SIZE / 512,
+		.seg_max = 16,
+		.max_discard_seg = 4,
+		.max_discard_sectors = 64,
+		.max_write_zeroes_seg = 4,
+		.max_write_zeroes_sectors = 64,
+	});
 	for (i = 0; i < STAGE_LIVE; i++)
 		set_ring(s, &s->live[i], features, &state);
 	vdev_start(STAGE_FD, VKICK_ALL_QUEUES);
 	vdev_start(STAGE_FD + 1, VKICK_ALL_QUEUES);
+	vdev_start(STAGE_FD + STAGE_DISK, 0);
 	atomic_store(&s->quit, false);
 }
 
@@ -136,21 +154,61 @@ void stage_strike(struct stage *s)
 		close(s->live[i].kick);
 }
 
-/* A few chains, all that is free at most. */
-static void submit(struct live *l)
+static u32 random_chain(struct live *l, struct drv_seg *segs)
 {
-	u32 chains = 1 + fuzz_below(&l->state, 3), nr, i;
+	u32 nr = 1 + fuzz_below(&l->state, 4), i;
+
+	for (i = 0; i < nr; i++)
+		segs[i] = (struct drv_seg) {
+			.gpa = fuzz_below(&l->state, STAGE_RAM_SIZE - 2048),
+			.len = 1 + fuzz_below(&l->state, 2048),
+			.write = i >= nr / 2,
+		};
+	return nr;
+}
+
+/* A disk's request, mostly as it should be. */
+static u32 disk_chain(struct stage *s, struct live *l, struct drv_seg *segs)
+{
+	static const u32 types[] = {
+		VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT, VIRTIO_BLK_T_FLUSH, VIRTIO_BLK_T_GET_ID,
+		VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_WRITE_ZEROES, VIRTIO_BLK_T_IN, 99,
+	};
+	struct virtio_blk_outhdr h = {
+		.type = htole32(types[fuzz_below(&l->state, 8)]),
+		.sector = htole64(fuzz_below(&l->state, DISK_SIZE / 512 + 8)),
+	};
+	u32 len = 512 * (1 + fuzz_below(&l->state, 4));
+
+	if (fuzz_one_in(&l->state, 64))
+		return random_chain(l, segs);
+	if (h.type == htole32(VIRTIO_BLK_T_DISCARD) ||
+	    h.type == htole32(VIRTIO_BLK_T_WRITE_ZEROES))
+		len = 16;
+	segs[0] = (struct drv_seg) { fuzz_below(&l->state, 1024), sizeof(h), false };
+	segs[1] = (struct drv_seg) {
+		1024 + fuzz_below(&l->state, STAGE_RAM_SIZE - 4096), len,
+		h.type == htole32(VIRTIO_BLK_T_IN) || h.type == htole32(VIRTIO_BLK_T_GET_ID),
+	};
+	segs[2] = (struct drv_seg) { STAGE_RAM_SIZE - 1 - fuzz_below(&l->state, 64), 1, true };
+	memcpy(s->view + STAGE_RAM + segs[0].gpa, &h, sizeof(h));
+	/* A range near the beginning, of some sectors. */
+	if (len == 16)
+		memcpy(s->view + STAGE_RAM + segs[1].gpa,
+		       (u32[]) { htole32(fuzz_below(&l->state, 64)), 0,
+				 htole32(fuzz_below(&l->state, 70)), 0 }, 16);
+	return 3;
+}
+
+/* A few chains, all that is free at most. */
+static void submit(struct stage *s, struct live *l)
+{
+	u32 chains = 1 + fuzz_below(&l->state, 3), nr;
 	struct drv_seg segs[4];
 
 	fring_recycle(&l->ring);
 	while (chains--) {
-		nr = 1 + fuzz_below(&l->state, 4);
-		for (i = 0; i < nr; i++)
-			segs[i] = (struct drv_seg) {
-				.gpa = fuzz_below(&l->state, STAGE_RAM_SIZE - 2048),
-				.len = 1 + fuzz_below(&l->state, 2048),
-				.write = i >= nr / 2,
-			};
+		nr = l->dev == STAGE_DISK ? disk_chain(s, l, segs) : random_chain(l, segs);
 		if (!fring_add(&l->ring, segs, nr, NULL, 0))
 			break;
 	}
@@ -168,7 +226,7 @@ void stage_drive(struct stage *s, struct live *l)
 		kick = !l->out || fring_all_used(&l->ring);
 		if (kick) {
 			l->done += l->out;
-			submit(l);
+			submit(s, l);
 		}
 		pthread_mutex_unlock(&l->lock);
 		/* EAGAIN: it was kicked 2^64 - 2 times, by a call of the others. */
