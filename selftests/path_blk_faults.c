@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A backend that fails, or stalls: each error is reported, once, to whom it belongs; none
+ * is invented; and what is slow holds up nothing else.
+ *
+ * in:  /dev/vkick-blk, direct and buffered, on null_blk and device mapper
+ * out: IOERR for exactly the requests that the backend could not serve
+ */
+#define _GNU_SOURCE
+#include "kselftest_harness.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "lib/batch.h"
+
+#define DISK_MIB	4
+#define SECTORS		(DISK_MIB * 2048U)
+#define PLACES		(SECTORS / BATCH_SECTORS)
+#define OLD		1	/* seeds of stamps: what was there */
+#define NEW		2
+
+#define IN		VIRTIO_BLK_T_IN
+#define OUT		VIRTIO_BLK_T_OUT
+#define FLUSH		VIRTIO_BLK_T_FLUSH
+#define OK		VIRTIO_BLK_S_OK
+#define IOERR		VIRTIO_BLK_S_IOERR
+
+FIXTURE(faults)
+{
+	struct disk d;
+	struct backend null, top;
+	struct batch b;
+	bool open;
+};
+
+FIXTURE_VARIANT(faults)
+{
+	bool direct;
+	u64 features;
+};
+
+FIXTURE_VARIANT_ADD(faults, direct) { true, F_EVENT_IDX };
+FIXTURE_VARIANT_ADD(faults, buffered) { false, F_PACKED };
+
+FIXTURE_SETUP(faults)
+{
+	struct null_conf conf = { .mib = DISK_MIB, .cache_mib = DISK_MIB };
+	const char *why = backend_lacks("null_blk") ?: backend_lacks("flakey") ?:
+			  backend_lacks("delay");
+
+	backend_sweep();
+	if (why)
+		SKIP(return, "%s", why);
+	self->null = null_make("null", &conf);
+	backend_fill(&self->null, OLD);
+}
+
+FIXTURE_TEARDOWN(faults)
+{
+	if (self->open) {
+		EXPECT_TRUE(gmem_canaries_ok(&self->d.r.mem));
+		disk_close(&self->d);
+	}
+	backend_sweep();
+}
+
+static void open_disk(FIXTURE_DATA(faults) *self, const struct backend *on,
+		      const FIXTURE_VARIANT(faults) *variant)
+{
+	self->top = *on;
+	batch_open(&self->d, on->path, on->sectors, variant->direct, variant->features, 2);
+	self->open = true;
+	batch_begin(&self->b, &self->d, 0, NEW);
+}
+
+/* @nr requests at places that are far apart, all in flight at a time. */
+static void do_many(FIXTURE_DATA(faults) *self, u32 type, u32 nr, u32 from, u32 places)
+{
+	u32 i;
+
+	batch_begin(&self->b, &self->d, 0, NEW);
+	for (i = 0; i < nr; i++)
+		batch_add(&self->b, type, (u64)(from + i * 61 % places) * BATCH_SECTORS);
+	batch_kick(&self->b);
+	batch_finish(&self->b);
+}
+
+static u8 do_one(FIXTURE_DATA(faults) *self, u32 type, u32 place)
+{
+	batch_begin(&self->b, &self->d, 0, NEW);
+	batch_add(&self->b, type, (u64)place * BATCH_SECTORS);
+	batch_kick(&self->b);
+	batch_finish(&self->b);
+	return self->b.status[0];
+}
+
+/* ---- known sectors fail ---- */
+
+#define BAD_EVERY	29	/* places */
+
+static bool is_bad(u32 place)
+{
+	return place % BAD_EVERY == 7;
+}
+
+/* One of the eight sectors of each bad place has no disk below it. */
+static struct backend make_with_holes(const struct backend *below)
+{
+	static struct dm_line table[2 * PLACES / BAD_EVERY + 4];
+	u64 at = 0, end;
+	u32 n = 0, place;
+
+	for (place = 0; place <= PLACES; place++) {
+		if (place < PLACES && !is_bad(place))
+			continue;
+		end = place < PLACES ? place * BATCH_SECTORS + place % BATCH_SECTORS : SECTORS;
+		if (end > at) {
+			table[n] = (struct dm_line) { at, end - at, "linear", "" };
+			snprintf(table[n++].params, sizeof(table[0].params), "%s %llu",
+				 below->path, (unsigned long long)at);
+		}
+		if (place < PLACES)
+			table[n++] = (struct dm_line) { end, 1, "error", "" };
+		at = end + 1;
+	}
+	table[n] = (struct dm_line) { 0 };
+	return dm_make("holes", table);
+}
+
+static void expect_exact_errors(struct __test_metadata *_metadata, struct batch *b)
+{
+	u32 i;
+
+	for (i = 0; i < b->nr; i++) {
+		bool bad = is_bad(b->sector[i] / BATCH_SECTORS);
+
+		ASSERT_EQ(bad ? IOERR : OK, b->status[i])
+			TH_LOG("request %u, sector %llu", i,
+			       (unsigned long long)b->sector[i]);
+		if (b->type[i] == IN && !bad)
+			ASSERT_TRUE(batch_has_stamps(b, i, OLD));
+	}
+	ASSERT_LT(0, batch_count(b, IOERR));
+	ASSERT_LT(0, batch_count(b, OK));
+}
+
+TEST_F(faults, reads_fail_where_sectors_do_and_nowhere_else)
+{
+	struct backend holes = make_with_holes(&self->null);
+	int round;
+
+	open_disk(self, &holes, variant);
+	for (round = 0; round < 4; round++) {
+		do_many(self, IN, BATCH_MAX, round * 200, PLACES - round * 200);
+		expect_exact_errors(_metadata, &self->b);
+	}
+}
+
+/* As a driver's controller would say it, rather than device mapper. */
+TEST_F(faults, reads_fail_where_a_block_driver_fails)
+{
+	char path[200];
+	u32 place;
+	int fd;
+
+	/* What is merged with a bad request would fail with it. */
+	snprintf(path, sizeof(path), "/sys/block/%s/queue/nomerges",
+		 self->null.path + strlen("/dev/"));
+	fd = open(path, O_WRONLY);
+	ASSERT_EQ(1, write(fd, "2", 1));
+	close(fd);
+	for (place = 0; place < PLACES; place++)
+		if (is_bad(place))
+			null_set_bad(&self->null, place * BATCH_SECTORS + 3,
+				     place * BATCH_SECTORS + 4, true);
+	open_disk(self, &self->null, variant);
+	do_many(self, IN, BATCH_MAX, 0, PLACES);
+	expect_exact_errors(_metadata, &self->b);
+	for (place = 0; place < PLACES; place++)
+		if (is_bad(place))
+			null_set_bad(&self->null, place * BATCH_SECTORS + 3,
+				     place * BATCH_SECTORS + 4, false);
+	do_many(self, IN, BATCH_MAX, 0, PLACES);
+	EXPECT_EQ(BATCH_MAX, batch_count(&self->b, OK));
+}
+
+/* What is below, past the device and device mapper. */
+static bool below_has(const struct backend *b, u64 sector, u64 seed)
+{
+	static u8 buf[BATCH_BYTES] __attribute__((aligned(4096)));
+	int fd = backend_open(b, O_RDONLY | O_DIRECT), i;
+	u8 want[SECTOR];
+	bool has = true;
+
+	CHECK(pread(fd, buf, sizeof(buf), sector * SECTOR) == sizeof(buf), "read %s", b->path);
+	close(fd);
+	for (i = 0; i < (int)BATCH_SECTORS; i++) {
+		backend_stamp(want, sector + i, seed);
+		has = has && !memcmp(want, buf + i * SECTOR, SECTOR);
+	}
+	return has;
+}
+
+TEST_F(faults, writes_fail_where_sectors_do_and_nowhere_else)
+{
+	struct backend holes = make_with_holes(&self->null);
+	struct batch *b = &self->b;
+	u32 i;
+
+	open_disk(self, &holes, variant);
+	do_many(self, OUT, BATCH_MAX, 0, PLACES);
+	if (variant->direct) {
+		expect_exact_errors(_metadata, b);
+		EXPECT_EQ(OK, do_one(self, FLUSH, 0));
+	} else {
+		/* The page cache has them all; the error is the next flush's, and no other's. */
+		EXPECT_EQ(BATCH_MAX, batch_count(b, OK));
+		EXPECT_EQ(IOERR, do_one(self, FLUSH, 0));
+		EXPECT_EQ(OK, do_one(self, FLUSH, 0));
+	}
+	for (i = 0; i < BATCH_MAX; i++) {
+		u32 place = i * 61 % PLACES;
+
+		if (!is_bad(place))
+			ASSERT_TRUE(below_has(&self->null, place * BATCH_SECTORS, NEW));
+	}
+	/* A file that is opened later is told of errors that were told to nobody: of none. */
+	EXPECT_EQ(OK, do_one(self, OUT, 0));
+	EXPECT_EQ(OK, do_one(self, FLUSH, 0));
+}
+
+/* ---- it fails for a while ---- */
+
+static void set_flakey(FIXTURE_DATA(faults) *self, bool down, const char *features)
+{
+	struct dm_line table[2] = { { .len = SECTORS, .target = "flakey" } };
+
+	snprintf(table[0].params, sizeof(table[0].params), "%s 0 %d %d %s", self->null.path,
+		 down ? 0 : 3600, down ? 3600 : 0, features);
+	dm_reload(&self->top, table, false);
+}
+
+TEST_F(faults, of_a_while_are_over_with_it)
+{
+	struct backend top = dm_make1("flaky", SECTORS, "linear", "%s 0", self->null.path);
+	int round;
+
+	open_disk(self, &top, variant);
+	for (round = 0; round < 3; round++) {
+		/* Places that no cache has. */
+		set_flakey(self, true, "");
+		do_many(self, IN, 100, round * 200, 100);
+		EXPECT_EQ(100, batch_count(&self->b, IOERR));
+		set_flakey(self, false, "");
+		do_many(self, IN, 100, round * 200, 100);
+		EXPECT_EQ(100, batch_count(&self->b, OK));
+		EXPECT_TRUE(batch_has_stamps(&self->b, round, OLD));
+	}
+}
+
+TEST_F(faults, of_a_flush_are_told)
+{
+	struct backend top = dm_make1("flaky", SECTORS, "linear", "%s 0", self->null.path);
+
+	open_disk(self, &top, variant);
+	EXPECT_EQ(OK, do_one(self, OUT, 5));
+	EXPECT_EQ(OK, do_one(self, FLUSH, 0));
+
+	/* Nothing is dirty in the page cache: it is the disk's own cache that fails. */
+	set_flakey(self, true, "1 error_writes");
+	EXPECT_EQ(IOERR, do_one(self, FLUSH, 0));
+	EXPECT_EQ(IOERR, do_one(self, FLUSH, 0));
+	EXPECT_EQ(OK, do_one(self, IN, 6));
+	set_flakey(self, false, "");
+	EXPECT_EQ(OK, do_one(self, FLUSH, 0));
+
+	/* Written while it fails. */
+	set_flakey(self, true, "1 error_writes");
+	EXPECT_EQ(variant->direct ? IOERR : OK, do_one(self, OUT, 7));
+	EXPECT_EQ(IOERR, do_one(self, FLUSH, 0));
+	set_flakey(self, false, "");
+	EXPECT_EQ(OK, do_one(self, OUT, 8));
+	EXPECT_EQ(OK, do_one(self, FLUSH, 0));
+	EXPECT_TRUE(below_has(&self->null, 8 * BATCH_SECTORS, NEW));
+}
+
+/* A driver without FLUSH, or with the cache off, has no flush to be told by. */
+TEST_F(faults, of_a_write_are_its_own_with_write_through)
+{
+	struct backend top = dm_make1("flaky", SECTORS, "linear", "%s 0", self->null.path);
+
+	open_disk(self, &top, variant);
+	self->d.config.flags |= VKICK_BLK_WRITE_THROUGH;
+	disk_configure(&self->d);
+	do_many(self, OUT, 50, 0, PLACES);
+	EXPECT_EQ(50, batch_count(&self->b, OK));
+	set_flakey(self, true, "1 error_writes");
+	do_many(self, OUT, 50, 0, PLACES);
+	EXPECT_EQ(50, batch_count(&self->b, IOERR));
+	set_flakey(self, false, "");
+	do_many(self, OUT, 50, 0, PLACES);
+	EXPECT_EQ(50, batch_count(&self->b, OK));
+	EXPECT_TRUE(below_has(&self->null, 61 * BATCH_SECTORS, NEW));
+}
+
+/* ---- it goes away under load ---- */
+
+static void pull_out(FIXTURE_DATA(faults) *self, void (*unplug)(const struct backend *))
+{
+	struct batch *b = &self->b;
+	u32 i;
+
+	/* All kinds, and they may end either way; but they end. */
+	batch_begin(b, &self->d, 0, NEW);
+	for (i = 0; i < 200; i++)
+		batch_add(b, i % 9 == 8 ? FLUSH : i % 3 == 2 ? OUT : IN,
+			  (u64)(i * 61 % 500 + (i % 3 == 2 ? 500 : 0)) * BATCH_SECTORS);
+	batch_kick(b);
+	unplug(&self->top);
+	batch_finish(b);
+	CHECK(batch_count(b, OK) + batch_count(b, IOERR) == b->nr, "another status");
+	for (i = 0; i < b->nr; i++)
+		if (b->type[i] == IN && b->status[i] == OK)
+			CHECK(batch_has_stamps(b, i, OLD), "OK, and other data");
+}
+
+static void expect_gone(struct __test_metadata *_metadata, FIXTURE_DATA(faults) *self,
+			bool direct)
+{
+	/* Never touched so far, so in nobody's cache. */
+	do_many(self, IN, 20, 1001, 20);
+	EXPECT_EQ(20, batch_count(&self->b, IOERR));
+	do_many(self, OUT, 20, 1001, 20);
+	if (direct) {
+		EXPECT_EQ(20, batch_count(&self->b, IOERR));
+	} else if (batch_count(&self->b, OK)) {
+		EXPECT_EQ(IOERR, do_one(self, FLUSH, 0));
+	}
+}
+
+TEST_F(faults, of_a_driver_that_is_gone_are_told)
+{
+	open_disk(self, &self->null, variant);
+	pull_out(self, null_unplug);
+	expect_gone(_metadata, self, variant->direct);
+}
+
+TEST_F(faults, of_a_mapping_that_is_gone_are_told)
+{
+	struct backend top = dm_make1("gone", SECTORS, "linear", "%s 0", self->null.path);
+
+	open_disk(self, &top, variant);
+	pull_out(self, dm_make_fail);
+	expect_gone(_metadata, self, variant->direct);
+}
+
+/* ---- it stalls ---- */
+
+/* The second half of the disk has a mapping of its own, which stands still. */
+static struct backend make_half_stalled(FIXTURE_DATA(faults) *self, struct backend *half)
+{
+	struct dm_line table[3] = {
+		{ 0, SECTORS / 2, "linear", "" }, { SECTORS / 2, SECTORS / 2, "linear", "" },
+	};
+
+	*half = dm_make1("half", SECTORS / 2, "linear", "%s %u", self->null.path,
+			 SECTORS / 2);
+	snprintf(table[0].params, sizeof(table[0].params), "%s 0", self->null.path);
+	snprintf(table[1].params, sizeof(table[1].params), "%s 0", half->path);
+	return dm_make("whole", table);
+}
+
+TEST_F(faults, that_stall_hold_up_nothing_else)
+{
+	struct backend half, whole = make_half_stalled(self, &half);
+	struct batch *b = &self->b;
+	u32 i, slow = 100, fast = 100;
+
+	open_disk(self, &whole, variant);
+	dm_suspend(&half, false);
+	/* Reads, writes (which buffered are done at once), and a flush of them. */
+	for (i = 0; i < slow; i++)
+		batch_add(b, i % 2 ? IN : OUT,
+			  (u64)(PLACES / 2 + i * 5) * BATCH_SECTORS);
+	batch_kick(b);
+	if (!variant->direct)
+		for (i = 0; i < slow; i += 2)
+			batch_wait_for(b, i);
+	i = batch_add(b, FLUSH, 0);
+	batch_kick(b);
+	for (i++; i < slow + 1 + fast; i++)
+		batch_add(b, i % 2 ? IN : OUT,
+			  (u64)((i % 2 ? 0 : 200) + i - slow) * BATCH_SECTORS);
+	batch_kick(b);
+	for (i = slow + 1; i < b->nr; i++) {
+		batch_wait_for(b, i);
+		ASSERT_EQ(OK, b->status[i]);
+		if (b->type[i] == IN)
+			ASSERT_TRUE(batch_has_stamps(b, i, OLD));
+	}
+	/* Another queue as well. */
+	{
+		struct batch other;
+
+		batch_begin(&other, &self->d, 1, NEW);
+		for (i = 0; i < 50; i++)
+			batch_add(&other, IN, (u64)(300 + i) * BATCH_SECTORS);
+		batch_kick(&other);
+		batch_finish(&other);
+		EXPECT_EQ(50, batch_count(&other, OK));
+	}
+	batch_poll(b);
+	EXPECT_EQ(fast + (variant->direct ? 0 : slow / 2), b->back);
+	dm_resume(&half);
+	batch_finish(b);
+	EXPECT_EQ(b->nr, batch_count(b, OK));
+	for (i = 1; i < slow; i += 2)
+		ASSERT_TRUE(batch_has_stamps(b, i, OLD));
+}
+
+/* One after the other they would take more than a minute. */
+TEST_F(faults, that_are_slow_are_slow_together)
+{
+	struct backend top = dm_make1("slow", SECTORS, "delay", "%s 0 300", self->null.path);
+	u64 begin;
+
+	open_disk(self, &top, variant);
+	begin = now_ns();
+	do_many(self, IN, BATCH_MAX, 0, PLACES);
+	EXPECT_EQ(BATCH_MAX, batch_count(&self->b, OK));
+	EXPECT_LE(300000000ULL, now_ns() - begin);
+	EXPECT_GT(15000000000ULL, now_ns() - begin);
+	EXPECT_TRUE(batch_has_stamps(&self->b, 17, OLD));
+}
+
+TEST_HARNESS_MAIN
