@@ -13,6 +13,9 @@ SILENCE_SECONDS=${SILENCE_SECONDS:-20}
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
+# shellcheck source=../../lab/console.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../../lab/console.sh"
+
 for variable in VKICK VKICK_KO GUEST_KERNEL GUEST_INITRD; do
 	[ -n "${!variable:-}" ] || { echo "Bail out! $variable is not set"; exit 1; }
 done
@@ -45,8 +48,8 @@ say() { echo "# $*"; }
 # What the last guest left, for a test that failed.
 show_run()
 {
-	[ ! -s "$tmp/err" ] || sed 's/^/# stderr: /' "$tmp/err"
-	[ ! -s "$tmp/console" ] || tail -n 15 "$tmp/console" | tr -d '\r' | sed 's/^/# console: /'
+	cat "$tmp/err" "$tmp"/*.err 2>/dev/null | sed 's/^/# stderr: /'
+	tail -q -n 15 "$tmp/console" "$tmp"/*.console 2>/dev/null | tr -d '\r' | sed 's/^/# console: /'
 }
 
 # need_module: the module is loaded, or the test fails.
@@ -96,6 +99,59 @@ guest()
 	status=hang
 	return 1
 }
+
+# vm_start ARG...: starts a guest that does what console_do tells it (lab/console.sh), by the name of vm. One that hangs in its
+# boot is started again, as in guest().
+vm_start()
+{
+	local try
+	for try in 1 2 3; do
+		rm -f "$tmp/stats"
+		console_start vm "$VKICK" run -k "$GUEST_KERNEL" -i "$GUEST_INITRD" -m 256M \
+			-p "console=ttyS0 quiet panic=-1 vkick.run=commands" --stats "$tmp/stats" "$@"
+		console_ready vm && return
+		say "the guest does not come up, try $try"
+		vm_kill
+	done
+	return 1
+}
+
+vm_runs() { [ -n "${console_pid[vm]:-}" ] || { say "there is no guest"; return 1; }; }
+vm_kill() { ! vm_runs >/dev/null || console_kill vm; }
+
+# vm CMD: the guest runs it, with status 0.
+vm()
+{
+	vm_runs || return
+	console_do vm "$1" && return
+	say "status $? of, in the guest: $1"
+	return 1
+}
+
+# vm_says PATTERN CMD: what CMD says has a line that matches PATTERN, a glob, which is then $line; its status is not looked at.
+vm_says()
+{
+	local found=
+	vm_runs || return
+	console_send vm "$2"
+	while console_wait vm '*'; do
+		case $line in
+		"vkick-guest: status "*)
+			line=$found
+			[ -n "$found" ] || say "no line is '$1' of what the guest says to: $2"
+			[ -n "$found" ]
+			return
+			;;
+		# shellcheck disable=SC2254
+		$1) found=$line ;;
+		esac
+	done
+	say "the guest was silent, or ended, at: $2"
+	return 1
+}
+
+# vm_end: the guest turns itself off, and the VMM ends with status 0.
+vm_end() { vm_runs && console_end vm && expect_status 0; }
 
 # expect_status N
 expect_status() { [ "$status" = "$1" ] || { say "exit status $status, expected $1"; return 1; }; }
