@@ -20,10 +20,18 @@ for variable in VKICK VKICK_KO GUEST_KERNEL GUEST_INITRD; do
 	[ -n "${!variable:-}" ] || { echo "Bail out! $variable is not set"; exit 1; }
 done
 
-# run_tests FUNCTION...: each is a test; its lines that start with # are shown, and "SKIP reason" makes it a skip.
+# As selftests/run calls a program of which it wants one test.
+only=
+[ "${1:-}" != -t ] || only=$2
+
+# run_tests FUNCTION...: each is a test, or with -t FUNCTION that one alone; its lines that start with # are shown, and "SKIP reason" makes it a skip.
 run_tests()
 {
 	local test n=0 failed=0 skip
+	if [ -n "$only" ]; then
+		[[ " $* " == *" $only "* ]] || { echo "Bail out! no test $only"; exit 1; }
+		set -- "$only"
+	fi
 	echo "TAP version 13"
 	echo "1..$#"
 	for test; do
