@@ -127,12 +127,17 @@ vm_start()
 vm_runs() { [ -n "${console_pid[vm]:-}" ] || { say "there is no guest"; return 1; }; }
 vm_kill() { ! vm_runs >/dev/null || console_kill vm; }
 
-# vm CMD: the guest runs it, with status 0.
+# vm CMD: the guest runs it, with status 0. A guest that is silent is done with: what it says later would be taken for
+# the next command's.
 vm()
 {
+	local got
 	vm_runs || return
-	console_do vm "$1" && return
-	say "status $? of, in the guest: $1"
+	console_do vm "$1"
+	got=$?
+	[ $got = 0 ] && return
+	say "status $got of, in the guest: $1"
+	[ $got != 255 ] || vm_kill
 	return 1
 }
 
@@ -155,6 +160,7 @@ vm_says()
 		esac
 	done
 	say "the guest was silent, or ended, at: $2"
+	vm_kill
 	return 1
 }
 
