@@ -5,6 +5,8 @@
 # in: $tmp, a directory. out: functions. NAME stands for a guest; its console goes to $tmp/NAME.console, without carriage
 # returns, its stderr to $tmp/NAME.err. All waiting is for a line, for SILENCE_SECONDS at most.
 
+# shellcheck disable=SC2034,SC2154 # $status is for the caller, $tmp from it
+
 declare -A console_in console_out console_pid
 SILENCE_SECONDS=${SILENCE_SECONDS:-20}
 

@@ -148,6 +148,7 @@ vm_says()
 	vm_runs || return
 	console_send vm "$2"
 	while console_wait vm '*'; do
+		# shellcheck disable=SC2254
 		case $line in
 		"vkick-guest: status "*)
 			line=$found
@@ -155,7 +156,6 @@ vm_says()
 			[ -n "$found" ]
 			return
 			;;
-		# shellcheck disable=SC2254
 		$1) found=$line ;;
 		esac
 	done
