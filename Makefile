@@ -11,12 +11,13 @@
 # KERNEL	the lab's kernel, 6.12 or 6.1 (default: 6.12; for check, both, and debug)
 # T		what `make check` runs: a group, PROGRAM or PROGRAM.TEST (see selftests/run)
 # FUZZ_SECONDS	how long `make fuzz` takes (default: 600)
-# B		benchmark for `make bench`: path, guest or ring
+# B		benchmark for `make bench`: path, guest, ring or blk
+# BLK		-f: all cells of blk, which takes long (see bench/blk)
 
 KERNELDIR ?= /lib/modules/$(shell uname -r)/build
 O ?= $(CURDIR)/build
 PREFIX ?= /usr/local
-export KERNEL T B
+export KERNEL T B BLK
 
 .PHONY: all
 all: modules vmm
@@ -30,7 +31,7 @@ help:
 	@echo '                        build/check has the logs'
 	@echo '  make check-debug      the module on that kernel, and its fuzzers for an hour'
 	@echo '  make coverage-module  which lines of the module its tests run'
-	@echo '  make bench            benchmarks: a table and JSON in build/bench (B=path|guest|ring)'
+	@echo '  make bench            benchmarks: a table and JSON in build/bench (B=path|guest|ring|blk)'
 	@echo '  KERNEL=6.12|6.1       with any of these: the Debian kernel that loads the module'
 	@echo '  make debug-kernel     build the kernel of lab/run --debug (10 minutes, once)'
 	@echo 'On a machine with both:'

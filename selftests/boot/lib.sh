@@ -13,14 +13,25 @@ SILENCE_SECONDS=${SILENCE_SECONDS:-20}
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
+# shellcheck source=../../lab/console.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../../lab/console.sh"
+
 for variable in VKICK VKICK_KO GUEST_KERNEL GUEST_INITRD; do
 	[ -n "${!variable:-}" ] || { echo "Bail out! $variable is not set"; exit 1; }
 done
 
-# run_tests FUNCTION...: each is a test; its lines that start with # are shown, and "SKIP reason" makes it a skip.
+# As selftests/run calls a program of which it wants one test.
+only=
+[ "${1:-}" != -t ] || only=$2
+
+# run_tests FUNCTION...: each is a test, or with -t FUNCTION that one alone; its lines that start with # are shown, and "SKIP reason" makes it a skip.
 run_tests()
 {
 	local test n=0 failed=0 skip
+	if [ -n "$only" ]; then
+		[[ " $* " == *" $only "* ]] || { echo "Bail out! no test $only"; exit 1; }
+		set -- "$only"
+	fi
 	echo "TAP version 13"
 	echo "1..$#"
 	for test; do
@@ -45,8 +56,8 @@ say() { echo "# $*"; }
 # What the last guest left, for a test that failed.
 show_run()
 {
-	[ ! -s "$tmp/err" ] || sed 's/^/# stderr: /' "$tmp/err"
-	[ ! -s "$tmp/console" ] || tail -n 15 "$tmp/console" | tr -d '\r' | sed 's/^/# console: /'
+	cat "$tmp/err" "$tmp"/*.err 2>/dev/null | sed 's/^/# stderr: /'
+	tail -q -n 15 "$tmp/console" "$tmp"/*.console 2>/dev/null | tr -d '\r' | sed 's/^/# console: /'
 }
 
 # need_module: the module is loaded, or the test fails.
@@ -96,6 +107,65 @@ guest()
 	status=hang
 	return 1
 }
+
+# vm_start ARG...: starts a guest that does what console_do tells it (lab/console.sh), by the name of vm. One that hangs in its
+# boot is started again, as in guest().
+vm_start()
+{
+	local try
+	for try in 1 2 3; do
+		rm -f "$tmp/stats"
+		console_start vm "$VKICK" run -k "$GUEST_KERNEL" -i "$GUEST_INITRD" -m 256M \
+			-p "console=ttyS0 quiet panic=-1 vkick.run=commands" --stats "$tmp/stats" "$@"
+		console_ready vm && return
+		say "the guest does not come up, try $try"
+		vm_kill
+	done
+	return 1
+}
+
+vm_runs() { [ -n "${console_pid[vm]:-}" ] || { say "there is no guest"; return 1; }; }
+vm_kill() { ! vm_runs >/dev/null || console_kill vm; }
+
+# vm CMD: the guest runs it, with status 0. A guest that is silent is done with: what it says later would be taken for
+# the next command's.
+vm()
+{
+	local got
+	vm_runs || return
+	console_do vm "$1"
+	got=$?
+	[ $got = 0 ] && return
+	say "status $got of, in the guest: $1"
+	[ $got != 255 ] || vm_kill
+	return 1
+}
+
+# vm_says PATTERN CMD: what CMD says has a line that matches PATTERN, a glob, which is then $line; its status is not looked at.
+vm_says()
+{
+	local found=
+	vm_runs || return
+	console_send vm "$2"
+	while console_wait vm '*'; do
+		# shellcheck disable=SC2254
+		case $line in
+		"vkick-guest: status "*)
+			line=$found
+			[ -n "$found" ] || say "no line is '$1' of what the guest says to: $2"
+			[ -n "$found" ]
+			return
+			;;
+		$1) found=$line ;;
+		esac
+	done
+	say "the guest was silent, or ended, at: $2"
+	vm_kill
+	return 1
+}
+
+# vm_end: the guest turns itself off, and the VMM ends with status 0.
+vm_end() { vm_runs && console_end vm && expect_status 0; }
 
 # expect_status N
 expect_status() { [ "$status" = "$1" ] || { say "exit status $status, expected $1"; return 1; }; }
