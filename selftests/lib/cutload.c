@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* Of each queue: requests in all, and in flight. */
 #define REQUESTS	300
@@ -25,6 +26,17 @@ u64 cut_from_env(const char *name, u64 otherwise)
 	return text ? strtoull(text, NULL, 0) : otherwise;
 }
 
+/*
+ * dm-log-writes gives what was completed to the first flush that comes by, and writes it
+ * down when that one is done. If a second one overtakes it, its promise stands in
+ * the log before what it promised. So one flush at a time goes to the device.
+ */
+struct gate {
+	pthread_mutex_t lock;
+	pthread_cond_t opened;
+	bool closed;
+};
+
 /* One queue and the thread that drives it. */
 struct driver {
 	struct disk *disk;
@@ -34,6 +46,8 @@ struct driver {
 	u64 seed;
 	bool through;			/* the disk has write-through */
 	bool flushes;			/* and flushes all the same */
+	bool fua;			/* writes need none: each is durable by itself */
+	struct gate *gate;
 	pthread_t thread;
 
 	struct pc_req req[DEPTH];
@@ -54,6 +68,37 @@ static u32 free_place(const struct driver *v)
 		;
 	return i;
 }
+
+/* ---- one flush at a time ---- */
+
+static bool passes_gate(const struct driver *v, const struct pc_req *r)
+{
+	return r->op == PC_FLUSH || (v->through && (r->op == PC_ZERO || !v->fua));
+}
+
+/* Return: whether it is the caller's now. @wait: for who has nothing else to do. */
+static bool close_gate(struct gate *g, bool wait)
+{
+	bool mine;
+
+	pthread_mutex_lock(&g->lock);
+	while (g->closed && wait)
+		pthread_cond_wait(&g->opened, &g->lock);
+	mine = !g->closed;
+	g->closed = true;
+	pthread_mutex_unlock(&g->lock);
+	return mine;
+}
+
+static void open_gate(struct gate *g)
+{
+	pthread_mutex_lock(&g->lock);
+	g->closed = false;
+	pthread_cond_signal(&g->opened);
+	pthread_mutex_unlock(&g->lock);
+}
+
+/* ---- the load ---- */
 
 static void submit(struct driver *v, const struct pc_req *r)
 {
@@ -106,6 +151,8 @@ static void complete(struct driver *v)
 		dm_message(v->marks, text);
 		pc_marked(v->pc, mark);
 	}
+	if (passes_gate(v, r))
+		open_gate(v->gate);
 	v->used[i] = false;
 }
 
@@ -121,6 +168,11 @@ static void *drive(void *arg)
 			do {
 				pc_next(v->pc, &v->seed, &r);
 			} while (r.op == PC_FLUSH && !v->flushes);
+			if (passes_gate(v, &r))
+				while (!close_gate(v->gate, made == back)) {
+					complete(v);
+					back++;
+				}
 			submit(v, &r);
 			made++;
 		}
@@ -144,9 +196,13 @@ void cut_run_load(struct pc *pc, const char *path, const struct backend *marks,
 		.flags = conf->flags,
 		.nr_queues = 2,
 	};
+	struct gate gate = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false };
 	struct driver v[2];
+	struct stat st;
 	struct disk d;
 	u32 i;
+
+	CHECK(!stat(path, &st), "%s", path);
 
 	disk_open(&d, &dc);
 	disk_start(&d);
@@ -157,6 +213,8 @@ void cut_run_load(struct pc *pc, const char *path, const struct backend *marks,
 			.through = conf->flags & VKICK_BLK_WRITE_THROUGH ||
 				   conf->without & F_BLK(FLUSH),
 			.flushes = !(conf->without & F_BLK(FLUSH)),
+			.fua = conf->direct && S_ISBLK(st.st_mode),
+			.gate = &gate,
 		};
 		CHECK(!pthread_create(&v[i].thread, NULL, drive, &v[i]), "thread");
 	}
