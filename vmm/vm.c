@@ -135,7 +135,13 @@ void vm_power_on(struct vm *vm)
 {
 	__u64 identity_map = LAYOUT_IDENTITY_MAP;
 
-	vm->fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, 0);
+	/*
+	 * Any work for this thread interrupts it, as that of an io_uring that was closed a
+	 * while ago.
+	 */
+	do {
+		vm->fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, 0);
+	} while (vm->fd < 0 && errno == EINTR);
 	if (vm->fd < 0)
 		die("/dev/kvm: KVM_CREATE_VM: %s", strerror(errno));
 	/* Pages that VMX without unrestricted guest needs; SVM ignores them. */
