@@ -195,8 +195,8 @@ static int vk_queue_work(struct vk_queue *q, struct vk_budget *budget, u64 since
 static int vk_queue_pass(struct vk_queue *q, struct vk_worker *worker, u64 since)
 {
 	struct vk_budget budget = { .worker = worker };
+	u64 before = q->stats.requests;		/* at the last decision on a call */
 	int err, more;
-	u64 before;
 	bool full;
 
 	/*
@@ -204,7 +204,6 @@ static int vk_queue_pass(struct vk_queue *q, struct vk_worker *worker, u64 since
 	 * refills itself, or one that only ever looks as if it did, gives way as others do.
 	 */
 	for (;; budget.requests++) {
-		before = q->stats.requests;
 		more = vk_queue_work(q, &budget, since);
 		/* Done already: a used element and a call less to make on its own. */
 		if (!more && !llist_empty(&q->done))
@@ -221,6 +220,7 @@ static int vk_queue_pass(struct vk_queue *q, struct vk_worker *worker, u64 since
 		more = vk_queue_finish(q, before);
 		if (more <= 0)
 			return more;
+		before = q->stats.requests;
 	}
 }
 

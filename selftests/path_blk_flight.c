@@ -396,4 +396,40 @@ TEST(migration_under_reads_loses_no_page)
 	disk_close(&d);
 }
 
+/*
+ * Longer than what the device takes at a time, so that each is submitted a second time,
+ * where it may wait for being split. A driver that sleeps hears of each.
+ */
+TEST(requests_that_are_submitted_twice_are_called_for)
+{
+	struct disk_conf conf = {
+		.on = BACKING_NULL, .direct = true, .features = F_EVENT_IDX,
+	};
+	const u32 sectors = DISK_BUF_SIZE / 4 / SECTOR;
+	struct disk d;
+	u32 i, n;
+	u8 status;
+
+	disk_open(&d, &conf);
+	disk_file_put_pattern(&d, 0, 4 * sectors, 1);
+	disk_start(&d);
+	/* Four in flight: some are popped as others complete. */
+	for (n = 0; n < 2000 + 4; n++) {
+		struct drv_seg s = { DISK_BUF + n % 4 * sectors * SECTOR, sectors * SECTOR,
+				     true };
+		struct disk_req req = { VIRTIO_BLK_T_IN, n % 4 * sectors, &s, 1 };
+
+		if (n >= 4) {
+			disk_take(&d, 0, &status, NULL);
+			ASSERT_EQ(VIRTIO_BLK_S_OK, status);
+		}
+		if (n < 2000)
+			ASSERT_LE(0, disk_submit(&d, 0, &req));
+	}
+	for (i = 0; i < 4; i++)
+		EXPECT_TRUE(disk_has_pattern(&d, DISK_BUF + i * sectors * SECTOR,
+					     i * sectors, sectors, 1));
+	disk_close(&d);
+}
+
 TEST_HARNESS_MAIN
