@@ -37,10 +37,10 @@ static void vk_blk_let_go(struct vk_blk_req *breq)
 {
 	if (breq->pages.bvecs || breq->pages.bounce)
 		vk_blk_pages_put(&breq->pages);
-	if (breq->ranges) {
-		kfree(breq->ranges);
-		breq->ranges = NULL;
-	}
+	if (!breq->ranges)
+		return;
+	kfree(breq->ranges);
+	breq->ranges = NULL;
 }
 
 /*

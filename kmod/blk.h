@@ -11,10 +11,11 @@
  * A request's life. serve() parses it, pins its pages and submits it, with
  * IOCB_NOWAIT, in the worker. What cannot be done without waiting goes to one of the
  * device's workqueues, which have a thread for each, up to 256 (WQ_DFL_ACTIVE): so
- * reads do not wait for what waits for a flush or a frozen file system. The kiocb's or the work's end
- * is told by vk_req_done(); the worker then calls finish(), which submits what is
- * left (short, or would have waited), or lets go of the pages and writes the status.
- * So exactly one of these has the request at a time, and its fields need no lock:
+ * reads do not wait for what waits for a flush or a frozen file system. The kiocb's,
+ * bio's or work's end is told by vk_req_done(); the worker then calls finish(), which
+ * submits what is left (short, or would have waited), or lets go of the pages and
+ * writes the status. So exactly one of these has the request at a time, and its fields
+ * need no lock:
  *
  *   [W] the worker, in serve() and finish()
  *   [B] the backend, from submission to vk_req_done()
