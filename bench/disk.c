@@ -12,14 +12,13 @@
  * run in turn, and the report pairs them.
  */
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
+#include "measure.h"
 #include "../selftests/lib/vdev.h"
 #include "../selftests/lib/vdisk.h"
 
@@ -66,37 +65,6 @@ struct run {
 	u64 requests, ns, nr_samples, device_ns, kicks, calls, passes;
 	long driver_switches, device_switches;
 };
-
-static long own_switches(void)
-{
-	struct rusage ru;
-
-	getrusage(RUSAGE_THREAD, &ru);
-	return ru.ru_nvcsw + ru.ru_nivcsw;
-}
-
-static void pin(pid_t tid, int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	CHECK(!sched_setaffinity(tid, sizeof(set), &set), "thread %d to CPU %d", tid, cpu);
-}
-
-/* What thread @tid has run, in ns. */
-static u64 run_time_ns(pid_t tid)
-{
-	unsigned long long ns = 0;
-	char name[64];
-	FILE *f;
-
-	snprintf(name, sizeof(name), "/proc/%d/schedstat", tid);
-	f = fopen(name, "r");
-	CHECK(f && fscanf(f, "%llu", &ns) == 1, "%s", name);
-	fclose(f);
-	return ns;
-}
 
 /* ---- The guest's part ---- */
 
@@ -235,13 +203,6 @@ static void run_user(struct run *r, const struct row *row)
 	r->v.dev.datapath->ops->stats(r->v.dev.datapath, 0, &stats);
 	r->kicks = stats.kicks;
 	r->calls = stats.calls;
-}
-
-static int by_value(const void *a, const void *b)
-{
-	u32 x = *(const u32 *)a, y = *(const u32 *)b;
-
-	return x < y ? -1 : x > y;
 }
 
 static void measure(const struct row *row, const char *datapath, int round)

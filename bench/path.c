@@ -19,14 +19,13 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
+#include "measure.h"
 #include "../selftests/lib/rig.h"
 #include "../selftests/lib/udev.h"
 
@@ -66,24 +65,6 @@ struct result {
 	u64 kicks, calls, passes, rechecks;
 	long driver_switches, device_switches;
 };
-
-static long own_switches(void)
-{
-	struct rusage ru;
-
-	getrusage(RUSAGE_THREAD, &ru);
-	return ru.ru_nvcsw + ru.ru_nivcsw;
-}
-
-static void pin(pid_t tid, int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	CHECK(!sched_setaffinity(tid, sizeof(set), &set), "thread %d to CPU %d",
-	      tid, cpu);
-}
 
 /* The eventfds of a rig are made not to block; these are read to sleep. */
 static void make_blocking(int fd)
@@ -156,20 +137,6 @@ static void drive_yielding(struct vq *q, u32 depth, struct result *res)
 	res->ns = now_ns() - begin;
 	res->requests = q->drv.got;
 	res->driver_switches += own_switches();
-}
-
-/* What thread @tid has run, in ns. */
-static u64 run_time_ns(pid_t tid)
-{
-	unsigned long long ns = 0;
-	char path[64];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/schedstat", tid);
-	f = fopen(path, "r");
-	CHECK(f && fscanf(f, "%llu", &ns) == 1, "%s", path);
-	fclose(f);
-	return ns;
 }
 
 static u64 features_of(const struct row *row)
@@ -285,13 +252,6 @@ static void run_user(const struct row *row, struct result *res)
 	res->passes = u.passes;
 	res->rechecks = u.rechecks;
 	rig_close(&r);
-}
-
-static int by_value(const void *a, const void *b)
-{
-	u32 x = *(const u32 *)a, y = *(const u32 *)b;
-
-	return x < y ? -1 : x > y;
 }
 
 static void measure(const char *bench, const struct row *row, const char *datapath,

@@ -76,7 +76,6 @@ struct vk_blk_range {
 struct vk_blk_pages {
 	struct bio_vec *bvecs;		/* @inline_bvecs, or allocated; NULL: none */
 	u32 nr_bvecs;
-	u32 max_bvecs;
 	bool to_guest;			/* the I/O writes them */
 	struct iovec *bounce;		/* ours, to be copied; where the data belongs */
 	u32 nr_bounce;

@@ -7,8 +7,8 @@
  *
  * The kiocb is what all files have: O_DIRECT or buffered is the file's business, and
  * so is whether it completes later. Direct I/O of a block device that has nothing in
- * its page cache would become a bio of these very pages, so it becomes one here, at
- * two thirds of the cost. IOCB_NOWAIT and REQ_NOWAIT keep the worker from waiting for a
+ * its page cache would become a bio of these very pages, so it becomes one here: one
+ * of six instructions less. IOCB_NOWAIT and REQ_NOWAIT keep the worker from waiting for a
  * lock, a free tag, or a page that is not in the cache; what comes back with EAGAIN is
  * submitted again from the workqueue, which may wait.
  *

@@ -3,7 +3,6 @@
  * All that differs between the kernels we build on, decided by what their headers
  * have (the HAVE_* of Kbuild), not by version numbers: distributions backport.
  *
- *   VHOST_NEW_WORKER etc.	ioctls
  *   vk_eventfd_signal()	add 1 to an eventfd
  *   vk_hrtimer_setup()		prepare a timer of relative time
  *   struct vk_task		a thread that runs in the address space and the cgroups
@@ -29,27 +28,9 @@
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
-#include <linux/vhost.h>
 
 #ifdef HAVE_VHOST_TASK
 #include <linux/sched/vhost_task.h>
-#endif
-
-/* From linux 6.5 on; clients of older kernels' headers bring them along, too. */
-#ifndef VHOST_NEW_WORKER
-struct vhost_worker_state {
-	unsigned int worker_id;
-};
-
-struct vhost_vring_worker {
-	unsigned int index;
-	unsigned int worker_id;
-};
-
-#define VHOST_NEW_WORKER		_IOR(VHOST_VIRTIO, 0x8, struct vhost_worker_state)
-#define VHOST_FREE_WORKER		_IOW(VHOST_VIRTIO, 0x9, struct vhost_worker_state)
-#define VHOST_ATTACH_VRING_WORKER	_IOW(VHOST_VIRTIO, 0x15, struct vhost_vring_worker)
-#define VHOST_GET_VRING_WORKER		_IOWR(VHOST_VIRTIO, 0x16, struct vhost_vring_worker)
 #endif
 
 static inline void vk_eventfd_signal(struct eventfd_ctx *ctx)

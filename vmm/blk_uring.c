@@ -31,27 +31,6 @@ static struct blk_uring *to_uring(struct datapath *dp)
 
 /* ---- Queues ------------------------------------------------------------------------ */
 
-static int load_ring(struct blk_uring *u, struct blk_queue *q)
-{
-	struct virtio_dev *dev = u->dp.dev;
-	const struct datapath_queue *r = q->r;
-	bool packed = virtio_packed(dev);
-	struct vring_config cfg = {
-		.num = r->num,
-		.features = dev->acked,
-		.desc = guest_ptr(dev->vm, r->desc, vring_desc_bytes(r->num)),
-		.avail = guest_ptr(dev->vm, r->avail, vring_avail_bytes(r->num, packed)),
-		.used = guest_ptr(dev->vm, r->used, vring_used_bytes(r->num, packed)),
-		.mem = dev->vm,
-	};
-	int err;
-
-	if (!cfg.desc || !cfg.avail || !cfg.used)
-		return -EFAULT;
-	err = vring_init(&q->ring, &cfg);
-	return err ? err : vring_load(&q->ring, r->state);
-}
-
 static int make_requests(struct blk_uring *u, struct blk_queue *q)
 {
 	size_t bytes = blk_req_bytes(u->disk);
@@ -80,7 +59,7 @@ static int start_queue(struct blk_uring *u, unsigned int i)
 
 	q->served = true;
 	q->broken = q->told = q->runnable = q->watched = q->pushed = false;
-	err = load_ring(u, q);
+	err = datapath_load_ring(u->dp.dev, q->r, &q->ring);
 	return err ? err : make_requests(u, q);
 }
 
@@ -170,7 +149,7 @@ static void uring_stop(struct datapath *dp)
 	}
 }
 
-/* With no thread started, the states are still the driver's. */
+/* What a thread served before another failed is forgotten: the device needs a reset. */
 static int undo_start(struct blk_uring *u, int err)
 {
 	unsigned int i;

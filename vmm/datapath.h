@@ -12,6 +12,7 @@
 #include "vmm.h"
 
 struct virtio_dev;
+struct vring_dev;
 
 /**
  * struct datapath_queue - one virtqueue, between starts
@@ -81,6 +82,12 @@ struct datapath_ops {
 extern const struct datapath_ops datapath_kernel;
 extern const struct datapath_ops datapath_user;
 extern const struct datapath_ops datapath_blk_user;
+
+/* ---- datapath_ring.c -------------------------------------------------------- */
+
+/* @r's ring, at its state. Return: 0 or -errno: the guest may have given any address. */
+int datapath_load_ring(struct virtio_dev *dev, const struct datapath_queue *r,
+		       struct vring_dev *ring);
 
 /* ---- iothread.c ------------------------------------------------------------ */
 

@@ -21,21 +21,6 @@
 
 #include "virtio.h"
 
-/* Linux 6.5 has them; older headers do not. */
-#ifndef VHOST_NEW_WORKER
-struct vhost_worker_state {
-	unsigned int worker_id;
-};
-
-struct vhost_vring_worker {
-	unsigned int index;
-	unsigned int worker_id;
-};
-
-#define VHOST_NEW_WORKER		_IOR(VHOST_VIRTIO, 0x8, struct vhost_worker_state)
-#define VHOST_ATTACH_VRING_WORKER	_IOW(VHOST_VIRTIO, 0x15, struct vhost_vring_worker)
-#endif
-
 struct kernel_datapath {
 	struct datapath dp;
 	int fd;

@@ -129,23 +129,9 @@ static bool user_ready(void *ctx, unsigned int i, bool kicked)
 static int load_queue(struct user_datapath *u, unsigned int i)
 {
 	struct virtio_dev *dev = u->dp.dev;
-	const struct datapath_queue *r = &dev->ring[i];
-	bool packed = virtio_packed(dev);
-	struct vring_config cfg = {
-		.num = r->num,
-		.features = dev->acked,
-		.desc = guest_ptr(dev->vm, r->desc, vring_desc_bytes(r->num)),
-		.avail = guest_ptr(dev->vm, r->avail, vring_avail_bytes(r->num, packed)),
-		.used = guest_ptr(dev->vm, r->used, vring_used_bytes(r->num, packed)),
-		.mem = dev->vm,
-	};
-	int err;
 
-	if (!cfg.desc || !cfg.avail || !cfg.used)
-		return -EFAULT;
 	u->q[i].broken = false;
-	err = vring_init(&u->q[i].ring, &cfg);
-	return err ? err : vring_load(&u->q[i].ring, r->state);
+	return datapath_load_ring(dev, &dev->ring[i], &u->q[i].ring);
 }
 
 static int user_start(struct datapath *dp)

@@ -14,25 +14,6 @@
 
 #include "drv.h"
 
-/* Of <linux/vhost.h> since 6.4: the tests are built with older headers, too. */
-#ifndef VHOST_NEW_WORKER
-struct vhost_worker_state {
-	unsigned int worker_id;
-};
-
-struct vhost_vring_worker {
-	unsigned int index;
-	unsigned int worker_id;
-};
-
-#define VHOST_NEW_WORKER	_IOR(VHOST_VIRTIO, 0x8, struct vhost_worker_state)
-#define VHOST_FREE_WORKER	_IOW(VHOST_VIRTIO, 0x9, struct vhost_worker_state)
-#define VHOST_ATTACH_VRING_WORKER	\
-	_IOW(VHOST_VIRTIO, 0x15, struct vhost_vring_worker)
-#define VHOST_GET_VRING_WORKER	\
-	_IOWR(VHOST_VIRTIO, 0x16, struct vhost_vring_worker)
-#endif
-
 #define F_LOG_ALL	(1ULL << VHOST_F_LOG_ALL)
 
 /* An open device of @class ("null", "rng"), without an owner; -errno. */

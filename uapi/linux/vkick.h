@@ -63,6 +63,24 @@
 
 #include <linux/ioctl.h>
 #include <linux/types.h>
+#include <linux/vhost.h>
+
+/* <linux/vhost.h> has them from Linux 6.5 on: the module serves them on any kernel. */
+#ifndef VHOST_NEW_WORKER
+struct vhost_worker_state {
+	unsigned int worker_id;
+};
+
+struct vhost_vring_worker {
+	unsigned int index;
+	unsigned int worker_id;
+};
+
+#define VHOST_NEW_WORKER		_IOR(VHOST_VIRTIO, 0x8, struct vhost_worker_state)
+#define VHOST_FREE_WORKER		_IOW(VHOST_VIRTIO, 0x9, struct vhost_worker_state)
+#define VHOST_ATTACH_VRING_WORKER	_IOW(VHOST_VIRTIO, 0x15, struct vhost_vring_worker)
+#define VHOST_GET_VRING_WORKER		_IOWR(VHOST_VIRTIO, 0x16, struct vhost_vring_worker)
+#endif
 
 #define VKICK_ABI_VERSION	1
 
@@ -237,7 +255,7 @@ struct vkick_blk_file {
  * @serial: for VIRTIO_BLK_T_GET_ID, filled up with zeroes
  *
  * The fields of struct virtio_blk_config that the device has to know: a request that
- * keeps to none of them fails with VIRTIO_BLK_S_IOERR. May be set at any time, so
+ * does not keep to them fails with VIRTIO_BLK_S_IOERR. May be set at any time, so
  * that a disk is resized, or its cache switched, under load: each request goes by
  * one configuration, and by the new one if the driver made it available after the
  * ioctl returned. A driver without VIRTIO_BLK_F_FLUSH has write-through in any case
