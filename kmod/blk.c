@@ -140,8 +140,7 @@ static int vk_blk_serve_rw(struct vk_queue *q, struct vk_blk_req *breq, u64 sect
 	struct vk_req *req = &breq->req;
 	struct iov_iter *data = read ? &req->in : &req->out;
 	u64 bytes = read ? vk_blk_data_in_bytes(breq) : iov_iter_count(data);
-	const struct iovec *iov = q->iov + (read ? q->nr_out_iov : 0);
-	u32 nr = read ? q->nr_in_iov : q->nr_out_iov;
+	struct iovec *iov = q->iov + (read ? q->nr_out_iov : 0);
 	long ret;
 	int err;
 
@@ -154,7 +153,7 @@ static int vk_blk_serve_rw(struct vk_queue *q, struct vk_blk_req *breq, u64 sect
 	breq->pos = sector << SECTOR_SHIFT;
 	breq->bytes = bytes;
 	breq->moved = 0;
-	err = vk_blk_pages_get(&breq->pages, breq->blk, iov, nr,
+	err = vk_blk_pages_get(&breq->pages, breq->blk, iov,
 			       read ? 0 : sizeof(struct virtio_blk_outhdr), bytes, read);
 	if (err) {
 		vk_blk_let_go(breq);

@@ -137,8 +137,7 @@ int vk_blk_get_ranges(struct vk_blk_req *breq, const struct vk_blk_config *confi
 
 /* blk_pages.c. Context: worker, owner's mm; but put: process */
 int vk_blk_pages_get(struct vk_blk_pages *p, const struct vk_blk *blk,
-		     const struct iovec *iov, u32 nr, size_t skip, u32 bytes,
-		     bool to_guest);
+		     struct iovec *iov, size_t skip, u32 bytes, bool to_guest);
 int vk_blk_pages_copy_out(struct vk_blk_pages *p, u32 bytes);
 void vk_blk_pages_put(struct vk_blk_pages *p);
 

@@ -59,25 +59,23 @@ static int vk_blk_pages_pin(struct vk_blk_pages *p, unsigned long addr, size_t b
 	return 0;
 }
 
-/* The iovecs of @bytes bytes from @skip on. Return: how many; *iov is the first. */
-static u32 vk_blk_pages_cut(struct iovec *to, const struct iovec *iov, size_t skip,
-			    size_t bytes)
+/*
+ * Makes the iovecs those of the @bytes bytes, not 0, from @skip on: the first and the last
+ * become shorter. Return: how many; *iov is the first.
+ */
+static u32 vk_blk_pages_trim(struct iovec **iov, size_t skip, size_t bytes)
 {
-	u32 n = 0;
+	struct iovec *v = *iov;
+	u32 n;
 
-	for (; bytes; iov++) {
-		size_t len;
-
-		if (skip >= iov->iov_len) {
-			skip -= iov->iov_len;
-			continue;
-		}
-		len = min(iov->iov_len - skip, bytes);
-		to[n].iov_base = iov->iov_base + skip;
-		to[n++].iov_len = len;
-		bytes -= len;
-		skip = 0;
-	}
+	for (; skip >= v->iov_len; v++)
+		skip -= v->iov_len;
+	v->iov_base += skip;
+	v->iov_len -= skip;
+	*iov = v;
+	for (n = 1; bytes > v->iov_len; v++, n++)
+		bytes -= v->iov_len;
+	v->iov_len = bytes;
 	return n;
 }
 
@@ -113,15 +111,15 @@ static int vk_blk_pages_copy(struct vk_blk_pages *p, u32 bytes)
 }
 
 static int vk_blk_pages_make_bounce(struct vk_blk_pages *p, const struct iovec *iov,
-				    u32 nr, size_t skip, u32 bytes)
+				    u32 nr, u32 bytes)
 {
 	u32 left = bytes;
 	int err;
 
-	p->bounce = kvmalloc_array(nr, sizeof(*iov), GFP_KERNEL_ACCOUNT);
+	p->bounce = kmemdup(iov, nr * sizeof(*iov), GFP_KERNEL_ACCOUNT);
 	if (!p->bounce)
 		return -ENOMEM;
-	p->nr_bounce = vk_blk_pages_cut(p->bounce, iov, skip, bytes);
+	p->nr_bounce = nr;
 	err = vk_blk_pages_alloc_bvecs(p, DIV_ROUND_UP(bytes, PAGE_SIZE));
 	while (left && !err) {
 		struct page *page = alloc_page(GFP_KERNEL_ACCOUNT);
@@ -151,8 +149,7 @@ static bool vk_blk_pages_aligned(const struct vk_blk *blk, const struct iovec *i
  * vk_blk_pages_get() - the pages of part of a guest buffer
  * @p: none so far
  * @blk: whose
- * @iov: of the buffer
- * @nr: of them
+ * @iov: of the buffer; changed
  * @skip: bytes before the part
  * @bytes: of the part, not 0, and there
  * @to_guest: the I/O writes to it
@@ -160,46 +157,24 @@ static bool vk_blk_pages_aligned(const struct vk_blk *blk, const struct iovec *i
  * Return: 0, -EFAULT or -ENOMEM; vk_blk_pages_put() follows in any case.
  */
 int vk_blk_pages_get(struct vk_blk_pages *p, const struct vk_blk *blk,
-		     const struct iovec *iov, u32 nr, size_t skip, u32 bytes,
-		     bool to_guest)
+		     struct iovec *iov, size_t skip, u32 bytes, bool to_guest)
 {
-	size_t left = bytes, at = skip;
-	const struct iovec *v;
+	u32 nr = vk_blk_pages_trim(&iov, skip, bytes), pages = 0, i;
 	bool aligned = true;
-	u32 pages = 0;
 	int err;
 
 	p->to_guest = to_guest;
-	for (v = iov; left; v++) {
-		struct iovec part = { v->iov_base + at, v->iov_len - at };
-
-		if (at >= v->iov_len) {
-			at -= v->iov_len;
-			continue;
-		}
-		part.iov_len = min(part.iov_len, left);
-		pages += DIV_ROUND_UP(offset_in_page(part.iov_base) + part.iov_len,
+	for (i = 0; i < nr; i++) {
+		pages += DIV_ROUND_UP(offset_in_page(iov[i].iov_base) + iov[i].iov_len,
 				      PAGE_SIZE);
-		aligned &= vk_blk_pages_aligned(blk, &part);
-		left -= part.iov_len;
-		at = 0;
+		aligned &= vk_blk_pages_aligned(blk, &iov[i]);
 	}
 	if (blk->direct && !aligned)
-		return vk_blk_pages_make_bounce(p, iov, nr, skip, bytes);
+		return vk_blk_pages_make_bounce(p, iov, nr, bytes);
 
 	err = vk_blk_pages_alloc_bvecs(p, pages);
-	for (left = bytes, at = skip, v = iov; left && !err; v++) {
-		size_t n;
-
-		if (at >= v->iov_len) {
-			at -= v->iov_len;
-			continue;
-		}
-		n = min(v->iov_len - at, left);
-		err = vk_blk_pages_pin(p, (unsigned long)v->iov_base + at, n);
-		left -= n;
-		at = 0;
-	}
+	for (i = 0; i < nr && !err; i++)
+		err = vk_blk_pages_pin(p, (unsigned long)iov[i].iov_base, iov[i].iov_len);
 	return err;
 }
 
@@ -231,8 +206,7 @@ void vk_blk_pages_put(struct vk_blk_pages *p)
 	}
 	if (p->bvecs != p->inline_bvecs)
 		kvfree(p->bvecs);
-	if (p->bounce)
-		kvfree(p->bounce);
+	kfree(p->bounce);
 	p->bvecs = NULL;
 	p->nr_bvecs = 0;
 	p->bounce = NULL;
