@@ -8,7 +8,7 @@
 # shellcheck disable=SC2034,SC2154 # $status is for the caller, $tmp from it
 
 declare -A console_in console_out console_pid
-SILENCE_SECONDS=${SILENCE_SECONDS:-20}
+SILENCE_SECONDS=${SILENCE_SECONDS:-60}
 
 # console_start NAME CMD...: runs the VMM with the guest's console on its stdin and stdout.
 console_start()

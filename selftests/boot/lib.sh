@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
-# What the boot tests share: TAP, and a guest that is run, watched and, if the lab's own fault struck, run again.
+# What the boot tests share: TAP, and a guest that is run and watched.
 #
 # in: VKICK (the VMM), VKICK_KO (the module), GUEST_KERNEL, GUEST_INITRD (see lab/guest-initrd); root and a working
 # /dev/kvm. out: functions; sourcing it checks these.
@@ -8,7 +8,7 @@
 # Nothing here sleeps: the guest's console is read as it comes, with a deadline for the next line.
 
 # A guest that says nothing for so long hangs. The slowest that our scripts are silent for is a few seconds.
-SILENCE_SECONDS=${SILENCE_SECONDS:-20}
+SILENCE_SECONDS=${SILENCE_SECONDS:-60}
 
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
@@ -82,45 +82,36 @@ watch()
 
 # guest 'CMDLINE' ARG...: runs a guest with these arguments of the VMM to its end.
 # out: $status, the VMM's; $tmp/console, $tmp/err, $tmp/stats. Return: 1 if it hung.
-# With 2 vCPUs a guest now and then hangs in an emulated lab, whatever the VMM: so twice more, and say so.
 guest()
 {
-	local cmdline=$1 try tries=1 fd pid
+	local cmdline=$1 fd pid
 	shift
-	case " $* " in *" -c 2 "*) tries=3 ;; esac
-	for try in $(seq $tries); do
-		rm -f "$tmp/stats"
-		exec {fd}< <(exec "$VKICK" run -k "$GUEST_KERNEL" -i "${initrd:-$GUEST_INITRD}" -m 256M \
-			-p "console=ttyS0 quiet panic=-1 $cmdline" --stats "$tmp/stats" "$@" </dev/null 2>"$tmp/err")
-		pid=$!
-		if watch "$fd"; then
-			exec {fd}<&-
-			wait "$pid"
-			status=$?
-			[ "$try" = 1 ] || say "retries: $((try - 1))"
-			return 0
-		fi
-		kill -KILL "$pid"
+	rm -f "$tmp/stats"
+	exec {fd}< <(exec "$VKICK" run -k "$GUEST_KERNEL" -i "${initrd:-$GUEST_INITRD}" -m 256M \
+		-p "console=ttyS0 quiet panic=-1 $cmdline" --stats "$tmp/stats" "$@" </dev/null 2>"$tmp/err")
+	pid=$!
+	if watch "$fd"; then
 		exec {fd}<&-
-		say "no console output for $SILENCE_SECONDS s"
-	done
+		wait "$pid"
+		status=$?
+		return 0
+	fi
+	kill -KILL "$pid"
+	exec {fd}<&-
+	say "no console output for $SILENCE_SECONDS s"
 	status=hang
 	return 1
 }
 
-# vm_start ARG...: starts a guest that does what console_do tells it (lab/console.sh), by the name of vm. One that hangs in its
-# boot is started again, as in guest().
+# vm_start ARG...: starts a guest that does what console_do tells it (lab/console.sh), by the name of vm.
 vm_start()
 {
-	local try
-	for try in 1 2 3; do
-		rm -f "$tmp/stats"
-		console_start vm "$VKICK" run -k "$GUEST_KERNEL" -i "$GUEST_INITRD" -m 256M \
-			-p "console=ttyS0 quiet panic=-1 vkick.run=commands" --stats "$tmp/stats" "$@"
-		console_ready vm && return
-		say "the guest does not come up, try $try"
-		vm_kill
-	done
+	rm -f "$tmp/stats"
+	console_start vm "$VKICK" run -k "$GUEST_KERNEL" -i "$GUEST_INITRD" -m 256M \
+		-p "console=ttyS0 quiet panic=-1 vkick.run=commands" --stats "$tmp/stats" "$@"
+	console_ready vm && return
+	say "the guest does not come up"
+	vm_kill
 	return 1
 }
 
