@@ -67,7 +67,7 @@ static int vk_log_map_one(struct vk_log *log, struct vk_log_map *map, u64 base,
 	int err;
 
 	map->first = r->gpa >> VK_LOG_PAGE_SHIFT;
-	map->last = r->last >> VK_LOG_PAGE_SHIFT;
+	map->last = vk_region_last(r) >> VK_LOG_PAGE_SHIFT;
 	from = base + map->first / 8;
 	to = base + map->last / 8;
 	if (from < base || to < from || from != (unsigned long)from ||
@@ -271,9 +271,8 @@ static int vk_log_hva(struct vk_queue *q, u64 hva, u64 bytes)
 
 	for (i = 0; i < mem->nr; i++) {
 		const struct vk_region *r = &mem->regions[i];
-		u64 size_1 = r->last - r->gpa;	/* size - 1: it may be 2^64 */
 		u64 from = max_t(u64, hva, r->hva);
-		u64 to = min_t(u64, hva + bytes - 1, r->hva + size_1);
+		u64 to = min_t(u64, hva + bytes - 1, r->hva + r->span);
 
 		if (from > to)
 			continue;

@@ -41,7 +41,7 @@ static int vk_mem_set_region(struct vk_region *r,
 		return -EFAULT;
 
 	r->gpa = u->guest_phys_addr;
-	r->last = u->guest_phys_addr + size - 1;
+	r->span = size - 1;
 	r->hva = u->userspace_addr;
 	return 0;
 }
@@ -87,7 +87,7 @@ struct vk_mem *vk_mem_copy_from_user(const void __user *arg)
 	sort(mem->regions, mem->nr, sizeof(mem->regions[0]), vk_mem_cmp, NULL);
 	err = -EINVAL;
 	for (i = 1; i < mem->nr; i++)
-		if (mem->regions[i].gpa <= mem->regions[i - 1].last)
+		if (mem->regions[i].gpa <= vk_region_last(&mem->regions[i - 1]))
 			goto free;
 	for (i = 0; i < VK_MAX_REGIONS; i++)
 		mem->starts[i] = i < mem->nr ? mem->regions[i].gpa : U64_MAX;
@@ -133,12 +133,15 @@ const struct vk_region *vk_mem_find(struct vk_memview *view, u64 gpa)
 #pragma GCC unroll 8
 	for (step = VK_MAX_REGIONS / 2; step; step /= 2)
 		at += at[step] <= gpa ? step : 0;
-	if (!mem->nr)
-		return NULL;
-	/* The last byte of all is past the unused places, too. */
-	i = min_t(u32, at - mem->starts, mem->nr - 1);
+	i = at - mem->starts;
+	if (unlikely(i >= mem->nr)) {
+		if (!mem->nr)
+			return NULL;
+		/* The last byte of all is past the unused places, too. */
+		i = mem->nr - 1;
+	}
 	r = &mem->regions[i];
-	if (gpa < r->gpa || gpa > r->last)
+	if (gpa - r->gpa > r->span)
 		return NULL;
 	view->hit = r;
 	return r;

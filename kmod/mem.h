@@ -18,9 +18,15 @@ struct iovec;
 
 struct vk_region {
 	u64 gpa;
-	u64 last;		/* gpa of the last byte; so a region may end at 2^64 */
+	u64 span;		/* bytes after the first; so a region may end at 2^64 */
 	unsigned long hva;
 };
+
+/* The guest-physical address of the last byte. */
+static inline u64 vk_region_last(const struct vk_region *r)
+{
+	return r->gpa + r->span;
+}
 
 /* Sorted by gpa, without overlap. Immutable once made. */
 struct vk_mem {
@@ -61,15 +67,18 @@ static inline int vk_mem_lookup(struct vk_memview *view, u64 gpa, u32 len,
 				const void __user **ptr, u32 *contig)
 {
 	const struct vk_region *r = view->hit;
+	u64 rest;
 
-	if (unlikely(!r || gpa < r->gpa || gpa > r->last)) {
+	/* What is before a region is, unsigned, far behind it as well. */
+	if (unlikely(!r || gpa - r->gpa > r->span)) {
 		r = vk_mem_find(view, gpa);
 		if (!r)
 			return -EFAULT;
 	}
 	*ptr = (const void __user *)(r->hva + (unsigned long)(gpa - r->gpa));
-	/* r->last - gpa + 1 might be 2^64 */
-	*contig = r->last - gpa < len - 1 ? r->last - gpa + 1 : len;
+	rest = r->span - (gpa - r->gpa);
+	/* rest + 1 might be 2^64 */
+	*contig = rest < len - 1 ? rest + 1 : len;
 	return 0;
 }
 
