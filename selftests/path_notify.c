@@ -73,6 +73,7 @@ TEST_F(notify, kick_readable_at_install_counts)
 {
 	rig_start(&self->r);
 	rig_ping(self->q);
+	worker_went_round(&self->r);	/* the ping's pass is over, and looks no more */
 	vdev_set_kick(self->r.fd, 0, -1);
 	offer(self->q);
 	ev_signal(self->q->kick);	/* nobody listens */
