@@ -46,7 +46,10 @@ static int vk_blk_write_zeroes(struct file *file, loff_t pos, loff_t bytes)
 	return min_t(ssize_t, ret, 0);
 }
 
-/* What is in the page cache of the range is gone, too, as for BLKDISCARD. */
+/*
+ * What is in the page cache of the range is gone, too, as for BLKDISCARD. Whatever is
+ * read there from now on is right, so nothing has to be written before.
+ */
 static int vk_blk_discard_bdev(struct vk_blk *blk, const struct vk_blk_range *r)
 {
 	struct address_space *mapping = blk->file->f_mapping;
@@ -68,11 +71,26 @@ static int vk_blk_discard_range(struct vk_blk *blk, const struct vk_blk_range *r
 			     r->pos, r->bytes);
 }
 
+/*
+ * What was written to the range and is in the page cache alone goes to the disk first.
+ * fallocate() drops it there, and makes the zeroes some time later: a flush in between
+ * would find nothing to write, and promise writes that a power cut then takes back. An
+ * error here is that of those writes, and the next flush reports it.
+ */
+static void vk_blk_write_back(struct vk_blk *blk, const struct vk_blk_range *r)
+{
+	struct address_space *mapping = blk->file->f_mapping;
+
+	filemap_fdatawrite_range(mapping, r->pos, r->pos + r->bytes - 1);
+	filemap_fdatawait_range_keep_errors(mapping, r->pos, r->pos + r->bytes - 1);
+}
+
 /* Without unmap the space stays allocated: so no hole then. */
 static int vk_blk_zero_range(struct vk_blk *blk, const struct vk_blk_range *r)
 {
 	int err = -EOPNOTSUPP;
 
+	vk_blk_write_back(blk, r);
 	if (r->unmap)
 		err = vfs_fallocate(blk->file,
 				    FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,

@@ -4,13 +4,17 @@
  * with write-through, when it is there itself (VIRTIO 1.2, 5.2.6.2).
  *
  * in:  /dev/vkick-blk over a loop device, whose data are in the file below once they
- *      are durable, and not before; over a null_blk device that takes its time
+ *      are durable, and not before; over a null_blk device that takes its time; over a
+ *      dm-delay device that takes its time to write
  * out: what the file below holds, and flushes that the device has seen
  */
 #include "kselftest_harness.h"
 
+#include <endian.h>
 #include <fcntl.h>
+#include <string.h>
 
+#include "lib/backend.h"
 #include "lib/disk.h"
 
 #define BYTES	(1U << 20)
@@ -244,6 +248,107 @@ TEST(reads_pass_a_flush)
 	EXPECT_EQ(flushing, disk_take(&d, 0, &status, NULL));
 	EXPECT_EQ(VIRTIO_BLK_S_OK, status);
 	disk_close(&d);
+}
+
+/* ---- zeroes on their way, and a flush ---- */
+
+FIXTURE(zeroes)
+{
+	struct backend null, slow;
+	struct disk d;
+};
+
+FIXTURE_VARIANT(zeroes)
+{
+	u64 features;
+	bool direct;
+	u32 flags;
+};
+
+FIXTURE_VARIANT_ADD(zeroes, buffered_that_keep_their_space) { 0, false, 0 };
+FIXTURE_VARIANT_ADD(zeroes, buffered_that_need_no_space) {
+	F_PACKED, false, VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP };
+FIXTURE_VARIANT_ADD(zeroes, direct) { 0, true, 0 };
+
+#define AT	64U	/* in sectors: whole pages */
+#define LEN	32U
+
+FIXTURE_SETUP(zeroes)
+{
+	struct null_conf conf = { .mib = 8, .cache_mib = 8 };
+	struct disk_conf dc = {
+		BACKING_GIVEN, .direct = variant->direct, .features = variant->features,
+	};
+	const char *why = backend_lacks("null_blk") ?: backend_lacks("delay");
+
+	backend_sweep();
+	if (why)
+		SKIP(return, "%s", why);
+	self->null = null_make("null", &conf);
+	/* Reads and flushes are not delayed, writes are. */
+	self->slow = dm_make1("slow", self->null.sectors, "delay", "%s 0 0 %s 0 1000 %s 0 0",
+			      self->null.path, self->null.path, self->null.path);
+	dc.path = self->slow.path;
+	disk_open(&self->d, &dc);
+	disk_start(&self->d);
+}
+
+FIXTURE_TEARDOWN(zeroes)
+{
+	disk_close(&self->d);
+	backend_sweep();
+}
+
+static void put_stamps(struct disk *d, u64 seed)
+{
+	u32 i;
+
+	for (i = 0; i < LEN; i++)
+		backend_stamp(gmem_ptr(&d->r.mem, DISK_BUF + i * SECTOR, SECTOR), AT + i, seed);
+}
+
+/*
+ * What was written and then flushed is there, or the zeroes already are. As long as they
+ * are under way nothing older may be.
+ */
+TEST_F(zeroes, under_way_take_no_write_back_that_was_flushed)
+{
+	struct disk *d = &self->d;
+	struct virtio_blk_discard_write_zeroes range = {
+		htole64(AT), htole32(LEN), htole32(variant->flags),
+	};
+	struct drv_seg s = { DISK_BUF2, sizeof(range), false };
+	struct disk_req zero = { VIRTIO_BLK_T_WRITE_ZEROES, 0, &s, 1 };
+	struct disk_req flush = { .type = VIRTIO_BLK_T_FLUSH };
+	u64 deadline = now_ns() + DEADLINE_MS * MS;
+	int zeroing, flushing;
+	u8 status;
+
+	put_stamps(d, 1);
+	ASSERT_EQ(VIRTIO_BLK_S_OK, disk_rw(d, VIRTIO_BLK_T_OUT, AT, DISK_BUF, LEN * SECTOR));
+	ASSERT_EQ(VIRTIO_BLK_S_OK, disk_flush(d));
+	ASSERT_EQ(-1, backend_find_other(&self->null, AT, LEN, 1, false));
+
+	put_stamps(d, 2);
+	ASSERT_EQ(VIRTIO_BLK_S_OK, disk_rw(d, VIRTIO_BLK_T_OUT, AT, DISK_BUF, LEN * SECTOR));
+	memcpy(gmem_ptr(&d->r.mem, DISK_BUF2, sizeof(range)), &range, sizeof(range));
+	zeroing = disk_submit(d, 0, &zero);
+	/* From here until they are written. */
+	while (backend_is_cached(&self->slow, AT, LEN)) {
+		ASSERT_GT(deadline, now_ns());
+	}
+	flushing = disk_submit(d, 0, &flush);
+	do {
+		int slot = disk_take(d, 0, &status, NULL);
+
+		ASSERT_EQ(VIRTIO_BLK_S_OK, status);
+		zeroing = slot == zeroing ? -1 : zeroing;
+		flushing = slot == flushing ? -1 : flushing;
+	} while (flushing >= 0);
+	EXPECT_EQ(-1, backend_find_other(&self->null, AT, LEN, 2, true));
+	if (zeroing >= 0)
+		disk_take(d, 0, &status, NULL);
+	EXPECT_EQ(VIRTIO_BLK_S_OK, status);
 }
 
 TEST_HARNESS_MAIN

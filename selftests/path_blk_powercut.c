@@ -203,7 +203,8 @@ FIXTURE_TEARDOWN(cut)
 	backend_sweep();
 }
 
-TEST_F_TIMEOUT(cut, of_a_disk_loses_nothing_promised, 120)
+/* Each round has two minutes, however many there are. */
+TEST_F_TIMEOUT(cut, of_a_disk_loses_nothing_promised, 3600)
 {
 	u64 seed = cut_from_env("POWERCUT_SEED", 1), rounds = cut_from_env("POWERCUT_ROUNDS", 1);
 	struct pc_conf pconf = {

@@ -222,7 +222,18 @@ static u8 add_range(struct blk_req *r, const struct blk_disk *disk,
 	return VIRTIO_BLK_S_OK;
 }
 
-/* The next range, from its first step on; or the end of the request. */
+static enum blk_op zero_op(const struct blk_range *range)
+{
+	return range->bytes & RANGE_UNMAP ? BLK_PUNCH : BLK_ZERO;
+}
+
+/*
+ * The next range, from its first step on; or the end of the request.
+ *
+ * fallocate() drops what is in the page cache alone, and makes the zeroes some time later:
+ * a flush in between would find nothing to write, and promise writes that a power cut then
+ * takes back. So they are written first.
+ */
 static void next_range(struct blk_req *r, const struct blk_disk *disk)
 {
 	const struct blk_range *range = &r->piece[r->at].range;
@@ -239,7 +250,7 @@ static void next_range(struct blk_req *r, const struct blk_disk *disk)
 	if (r->type == VIRTIO_BLK_T_DISCARD)
 		r->op = disk->is_bdev ? BLK_DISCARD : BLK_PUNCH;
 	else
-		r->op = range->bytes & RANGE_UNMAP ? BLK_PUNCH : BLK_ZERO;
+		r->op = disk->direct ? zero_op(range) : BLK_WRITE_BACK;
 }
 
 static void begin_ranges(struct blk_req *r, const struct blk_view *v,
@@ -461,6 +472,9 @@ void blk_req_result(struct blk_req *r, const struct blk_disk *disk, int64_t res)
 	case BLK_WRITE:
 	case BLK_WRITE_ZERO:
 		transferred(r, disk, res);
+		break;
+	case BLK_WRITE_BACK:
+		r->op = zero_op(&r->piece[r->at].range);
 		break;
 	case BLK_DISCARD:
 	case BLK_PUNCH:

@@ -53,6 +53,7 @@ enum blk_op {
 	BLK_WRITE,		/* from blk_req_iov() to @pos */
 	BLK_SYNC,		/* all that was completed becomes durable */
 	BLK_DISCARD,		/* @left bytes from @pos: the block device may forget them */
+	BLK_WRITE_BACK,		/* ... go from the page cache to the disk */
 	BLK_PUNCH,		/* ... read as zeroes, and need not take space */
 	BLK_ZERO,		/* ... read as zeroes, and keep their space */
 	BLK_WRITE_ZERO,		/* ... are overwritten with zeroes */

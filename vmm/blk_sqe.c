@@ -266,6 +266,13 @@ static void prep(struct blk_thread *t, struct io_uring_sqe *sqe, struct blk_req 
 	case BLK_WRITE_ZERO:
 		io_uring_prep_write(sqe, fd, zeroes, at_most(r->left, ZEROES_BYTES), r->pos);
 		break;
+	case BLK_WRITE_BACK:
+		/* A range is of 32 MiB at most: its length fits. */
+		io_uring_prep_sync_file_range(sqe, fd, r->left, r->pos,
+					      SYNC_FILE_RANGE_WAIT_BEFORE |
+					      SYNC_FILE_RANGE_WRITE |
+					      SYNC_FILE_RANGE_WAIT_AFTER);
+		break;
 	case BLK_PUNCH:
 		io_uring_prep_fallocate(sqe, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 					r->pos, r->left);

@@ -151,6 +151,45 @@ void backend_fill(const struct backend *b, u64 seed)
 	close(fd);
 }
 
+int64_t backend_find_other(const struct backend *b, u64 sector, u32 nr, u64 seed,
+		       bool or_zeroes)
+{
+	static const u8 zeroes[SECTOR];
+	int fd = backend_open(b, O_RDONLY | O_DIRECT);
+	u8 *got = aligned_alloc(4096, 4096);
+	u8 want[SECTOR];
+	u32 i;
+
+	CHECK(got, "no memory");
+	for (i = 0; i < nr; i++) {
+		CHECK(pread(fd, got, SECTOR, (sector + i) * SECTOR) == SECTOR, "read %s",
+		      b->path);
+		backend_stamp(want, sector + i, seed);
+		if (memcmp(got, want, SECTOR) && !(or_zeroes && !memcmp(got, zeroes, SECTOR)))
+			break;
+	}
+	free(got);
+	close(fd);
+	return i < nr ? (int64_t)(sector + i) : -1;
+}
+
+bool backend_is_cached(const struct backend *b, u64 sector, u32 nr)
+{
+	size_t from = sector * SECTOR / 4096 * 4096, len = (sector + nr) * SECTOR - from;
+	int fd = backend_open(b, O_RDONLY);
+	u8 *p = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, from);
+	u8 in[256];
+	size_t pages = (len + 4095) / 4096, i;
+	bool cached = false;
+
+	CHECK(p != MAP_FAILED && pages <= sizeof(in) && !mincore(p, len, in), "%s", b->path);
+	for (i = 0; i < pages; i++)
+		cached |= in[i] & 1;
+	munmap(p, len);
+	close(fd);
+	return cached;
+}
+
 /* ---- null_blk ---- */
 
 static int __null_set(const char *name, const char *attr, const char *value)

@@ -44,6 +44,17 @@ int backend_open(const struct backend *b, int flags);
 void backend_fill(const struct backend *b, u64 seed);
 /* What backend_fill() puts in a sector. */
 void backend_stamp(void *sector, u64 index, u64 seed);
+/**
+ * backend_find_other() - look for a sector that is not as it should be
+ * @seed: of the stamps that should be there
+ * @or_zeroes: a sector of zeroes will do as well
+ *
+ * Reads past the page cache. Return: the first of @nr from @sector on, or -1.
+ */
+int64_t backend_find_other(const struct backend *b, u64 sector, u32 nr, u64 seed,
+		       bool or_zeroes);
+/* Whether a page of these sectors is in the page cache. */
+bool backend_is_cached(const struct backend *b, u64 sector, u32 nr);
 
 /* ---- null_blk, memory backed ---- */
 

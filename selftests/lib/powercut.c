@@ -153,7 +153,10 @@ struct check {
 	struct pc_verdict v;
 	u32 upper;
 	u64 shown;
+	u64 shown_entry;
+	u32 shown_wanted;
 	u64 entry;
+	struct lw_entry at;		/* that entry, when it is of a log */
 };
 
 static bool covers(const struct pc_req *r, enum pc_op op, u64 s)
@@ -213,13 +216,42 @@ static bool is_version(const u64 *p, u64 s, u32 v)
 	return true;
 }
 
+static void tell_req(const struct check *c, const char *what, u64 v)
+{
+	static const char *const op[] = {
+		[PC_WRITE] = "write", [PC_ZERO] = "zeroes", [PC_FLUSH] = "flush",
+	};
+	const struct pc_req *r;
+
+	if (!v || v >= c->pc->nr_req)
+		return;
+	r = &c->pc->req[v];
+	fprintf(stderr, "#   %s: version %llu, %s of %u sectors at %llu\n", what,
+		(unsigned long long)v, op[r->op], r->nr, (unsigned long long)r->sector);
+}
+
+/*
+ * Which request is missing, and whether the entry brought what is old or promised what is
+ * not there: of each request that an entry wrongs, the first sector.
+ */
 static void tell(struct check *c, u64 s, const char *what, u64 found)
 {
+	u32 wanted = c->pc->required[s];
+
+	if (c->shown && c->shown_entry == c->entry && c->shown_wanted == wanted)
+		return;
+	c->shown_entry = c->entry;
+	c->shown_wanted = wanted;
 	if (c->shown++ >= SHOWN)
 		return;
 	fprintf(stderr, "# after entry %llu sector %llu %s: found 0x%llx, wanted version %u\n",
 		(unsigned long long)c->entry, (unsigned long long)s, what,
-		(unsigned long long)found, c->pc->required[s]);
+		(unsigned long long)found, wanted);
+	tell_req(c, "wanted", wanted);
+	tell_req(c, "found", found);
+	fprintf(stderr, "#   the entry: %llu sectors at %llu, flags 0x%llx %s\n",
+		(unsigned long long)c->at.nr, (unsigned long long)c->at.sector,
+		(unsigned long long)c->at.flags, c->at.mark);
 }
 
 static void check_sector(struct check *c, const u8 *image, u64 s)
@@ -343,6 +375,7 @@ struct pc_verdict pc_verify_log(struct pc *pc, struct lw_log *l)
 
 	while (lw_next(l, &e)) {
 		c.entry = l->next - 1;
+		c.at = e;
 		c.upper = upper[c.entry];
 		check_entry(&c, l, &e, image);
 	}
