@@ -35,6 +35,11 @@ int vring_io_lookup(void *mem, u64 gpa, u32 len, const void **ptr, u32 *contig)
 	return -EFAULT;
 }
 
+int vm_try_eventfd(void)
+{
+	return ev_new();
+}
+
 int vm_eventfd(void)
 {
 	return ev_new();
@@ -112,8 +117,9 @@ static void note(const struct datapath *dp, char what)
 	path.capacity = d->capacity;
 }
 
-static struct datapath *fake_open(struct virtio_dev *dev)
+static struct datapath *fake_open(struct virtio_dev *dev, char *why)
 {
+	(void)why;
 	path.dp = (struct datapath) {
 		.ops = dev->vm->opts->devices[0].datapath,
 		.dev = dev,

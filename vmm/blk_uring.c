@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include "blk_uring.h"
 
@@ -57,10 +58,12 @@ static int start_queue(struct blk_uring *u, unsigned int i)
 	struct blk_queue *q = &u->q[i];
 	int err;
 
-	q->served = true;
 	q->broken = q->told = q->runnable = q->watched = q->pushed = false;
 	err = datapath_load_ring(u->dp.dev, q->r, &q->ring);
-	return err ? err : make_requests(u, q);
+	if (err)
+		return err;
+	q->served = true;
+	return make_requests(u, q);
 }
 
 static void stop_queue(struct blk_queue *q)
@@ -149,19 +152,6 @@ static void uring_stop(struct datapath *dp)
 	}
 }
 
-/* What a thread served before another failed is forgotten: the device needs a reset. */
-static int undo_start(struct blk_uring *u, int err)
-{
-	unsigned int i;
-
-	for (i = 0; i < u->nr_threads; i++)
-		stop_thread(&u->threads[i]);
-	blk_discard_close(u);
-	for (i = 0; i < blk_nr_queues(u); i++)
-		stop_queue(&u->q[i]);
-	return err;
-}
-
 static int uring_start(struct datapath *dp)
 {
 	struct blk_uring *u = to_uring(dp);
@@ -175,7 +165,9 @@ static int uring_start(struct datapath *dp)
 		err = blk_discard_open(u);
 	for (i = 0; i < u->nr_threads && !err; i++)
 		err = start_thread(&u->threads[i]);
-	return err ? undo_start(u, err) : 0;
+	if (err)
+		uring_stop(dp);
+	return err;
 }
 
 static void uring_stats(struct datapath *dp, unsigned int i, struct datapath_stats *s)
@@ -192,15 +184,16 @@ static void uring_stats(struct datapath *dp, unsigned int i, struct datapath_sta
 }
 
 /* So that a host that forbids it is found at once, and not by a guest. */
-static void check_io_uring(void)
+static int check_io_uring(char *why)
 {
 	struct io_uring ring;
 	int err = io_uring_queue_init(1, &ring, 0);
 
 	if (err)
-		die("--disk datapath=user: io_uring: %s: see kernel.io_uring_disabled, or use datapath=kernel",
-		    strerror(-err));
+		return explain(why, "io_uring: %s: see kernel.io_uring_disabled, or use datapath=kernel",
+			       strerror(-err));
 	io_uring_queue_exit(&ring);
+	return 0;
 }
 
 static bool is_in_memory(const struct blk_disk *disk)
@@ -211,14 +204,55 @@ static bool is_in_memory(const struct blk_disk *disk)
 	       (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
 }
 
-static struct datapath *uring_open(struct virtio_dev *dev)
+static void uring_close(struct datapath *dp)
 {
-	struct blk_uring *u = calloc(1, sizeof(*u));
+	struct blk_uring *u = to_uring(dp);
 	unsigned int i;
 
-	if (!u)
-		die("--disk: out of memory");
-	check_io_uring();
+	for (i = 0; u->threads && i < u->nr_threads; i++) {
+		close(u->threads[i].stop_fd);
+		close(u->threads[i].discarded_fd);
+	}
+	free(u->threads);
+	free(u);
+}
+
+static int make_threads(struct blk_uring *u)
+{
+	unsigned int i;
+	int err = 0;
+
+	u->nr_threads = u->disk->iothreads;
+	u->threads = calloc(u->nr_threads, sizeof(*u->threads));
+	if (!u->threads)
+		return -ENOMEM;
+	for (i = 0; i < u->nr_threads; i++) {
+		struct blk_thread *t = &u->threads[i];
+
+		t->u = u;
+		t->first = i;
+		t->stop_fd = vm_try_eventfd();
+		t->discarded_fd = vm_try_eventfd();
+		t->discarded.end = &t->discarded.first;
+		if (t->stop_fd < 0 || t->discarded_fd < 0)
+			err = -errno;
+	}
+	return err;
+}
+
+static struct datapath *uring_open(struct virtio_dev *dev, char *why)
+{
+	struct blk_uring *u;
+	unsigned int i;
+	int err;
+
+	if (check_io_uring(why))
+		return NULL;
+	u = calloc(1, sizeof(*u));
+	if (!u) {
+		explain(why, "out of memory");
+		return NULL;
+	}
 	u->disk = blk_disk_of(dev);
 	u->dp = (struct datapath) {
 		.ops = &datapath_blk_user,
@@ -230,25 +264,21 @@ static struct datapath *uring_open(struct virtio_dev *dev)
 	};
 	u->in_memory = is_in_memory(u->disk);
 	blk_discard_init(u);
-	u->nr_threads = u->disk->iothreads;
-	u->threads = calloc(u->nr_threads, sizeof(*u->threads));
-	if (!u->threads)
-		die("--disk: out of memory");
-	for (i = 0; i < u->nr_threads; i++) {
-		u->threads[i].u = u;
-		u->threads[i].first = i;
-		u->threads[i].stop_fd = vm_eventfd();
-		u->threads[i].discarded_fd = vm_eventfd();
-		u->threads[i].discarded.end = &u->threads[i].discarded.first;
-	}
 	for (i = 0; i < VIRTIO_MAX_QUEUES; i++)
 		u->q[i].r = &dev->ring[i];
+	err = make_threads(u);
+	if (err) {
+		uring_close(&u->dp);
+		explain(why, "threads: %s", strerror(-err));
+		return NULL;
+	}
 	return &u->dp;
 }
 
 const struct datapath_ops datapath_blk_user = {
 	.name = "user",
 	.open = uring_open,
+	.close = uring_close,
 	.start = uring_start,
 	.stop = uring_stop,
 	.stats = uring_stats,

@@ -2,7 +2,8 @@
 /*
  * The control socket: JSON, a line in, a line out.
  *
- * in:  {"cmd": "status"}, {"cmd": "stats"}, {"cmd": "quit"}, or
+ * in:  {"cmd": "status"}, {"cmd": "stats"}, {"cmd": "quit"},
+ *      {"cmd": "switch", "device": "disk0", "datapath": "user"}, or
  *      {"cmd": "resize", "device": "disk0", "bytes": 1073741824}, bytes optional
  * out: {"ok": true, ...} or {"ok": false, "error": "..."}
  *
@@ -77,6 +78,27 @@ static json_t *resize(const json_t *request)
 	return reply;
 }
 
+static json_t *switch_datapath(const json_t *request)
+{
+	const char *name = json_string_value(json_object_get(request, "device"));
+	const char *to = json_string_value(json_object_get(request, "datapath"));
+	struct virtio_dev *dev = name ? find_device(name) : NULL;
+	const struct datapath_ops *ops;
+	char why[WHY_BYTES];
+	json_t *reply;
+
+	if (!dev)
+		return error_reply("no such device: see devices of status");
+	ops = to ? datapath_find(dev->class, to) : NULL;
+	if (!ops)
+		return error_reply("no such datapath: give kernel or user");
+	pthread_mutex_lock(&ctl_vm->lock);
+	reply = datapath_switch(dev, ops, why) ? error_reply(why) :
+						 ok_reply(stats_device_json(dev));
+	pthread_mutex_unlock(&ctl_vm->lock);
+	return reply;
+}
+
 static json_t *answer(const char *line, size_t bytes)
 {
 	json_error_t err;
@@ -95,8 +117,10 @@ static json_t *answer(const char *line, size_t bytes)
 		reply = ok_reply(json_object());
 	else if (!strcmp(cmd, "resize"))
 		reply = resize(request);
+	else if (!strcmp(cmd, "switch"))
+		reply = switch_datapath(request);
 	else
-		reply = error_reply("unknown cmd: give status, stats, resize or quit");
+		reply = error_reply("unknown cmd: give status, stats, resize, switch or quit");
 	/* After the reply was made, whose state is still "running". */
 	if (cmd && !strcmp(cmd, "quit"))
 		vm_end(ctl_vm, VM_QUIT);

@@ -11,6 +11,7 @@
 
 #include "vmm.h"
 
+struct virtio_class;
 struct virtio_dev;
 struct vring_dev;
 
@@ -59,10 +60,12 @@ struct datapath {
 /**
  * struct datapath_ops - a kind of datapath
  * @name: as in datapath=
- * @open: makes one for @dev; before the vCPUs run; die()s
+ * @open: makes one for @dev, which another may serve meanwhile. Return: NULL with one
+ *	line in @why
+ * @close: of one that does not run; all that it held is free
  * @start: serves the enabled ones of dev->ring[], each as if it had just been
- *	kicked, with dev->acked. Return: 0, or -errno with nothing running: the
- *	guest may have given any address.
+ *	kicked, with dev->acked. Return: 0, or -errno with nothing running and ->state
+ *	exact: the guest may have given any address.
  * @stop: when it returns, no request is in flight, no guest byte is written and
  *	no eventfd signalled any more, and ->state is exact
  * @stats: of queue @i, running or not
@@ -72,7 +75,8 @@ struct datapath {
  */
 struct datapath_ops {
 	const char *name;
-	struct datapath *(*open)(struct virtio_dev *dev);
+	struct datapath *(*open)(struct virtio_dev *dev, char *why);
+	void (*close)(struct datapath *dp);
 	int (*start)(struct datapath *dp);
 	void (*stop)(struct datapath *dp);
 	void (*stats)(struct datapath *dp, unsigned int i, struct datapath_stats *s);
@@ -82,6 +86,9 @@ struct datapath_ops {
 extern const struct datapath_ops datapath_kernel;
 extern const struct datapath_ops datapath_user;
 extern const struct datapath_ops datapath_blk_user;
+
+/* The kind called @name, as @class has it, or NULL. */
+const struct datapath_ops *datapath_find(const struct virtio_class *class, const char *name);
 
 /* ---- datapath_ring.c -------------------------------------------------------- */
 
@@ -109,8 +116,9 @@ struct iothread {
 	void *ctx;
 };
 
-/* Set-up; die()s. */
-void iothread_init(struct iothread *io);
+/* Return: 0 or -errno. */
+int iothread_init(struct iothread *io);
+void iothread_exit(struct iothread *io);
 /* All that does not come from iothread_init() is set. Return: 0 or -errno. */
 int iothread_start(struct iothread *io);
 /* Return: when the thread is no more. */

@@ -39,20 +39,20 @@ static int vhost(int fd, unsigned long request, const void *arg)
 
 /* ---- Opening --------------------------------------------------------------------- */
 
-static int open_node(const struct virtio_class *class)
+static int open_node(const struct virtio_class *class, char *why)
 {
 	int fd = open(class->node, O_RDWR | O_CLOEXEC);
 
 	if (fd >= 0)
 		return fd;
 	if (errno == ENOENT || errno == ENXIO || errno == ENODEV)
-		die("%s missing: load the module (modprobe vkick), or use datapath=user",
-		    class->node);
-	die("--%s datapath=kernel: %s: %s", class->name, class->node, strerror(errno));
+		return explain(why, "%s missing: load the module (modprobe vkick), or use datapath=user",
+			       class->node);
+	return explain(why, "%s: %s", class->node, strerror(errno));
 }
 
 /* SET_OWNER made worker 0, which serves all queues until told otherwise. */
-static void add_workers(int fd, const struct virtio_dev *dev)
+static int add_workers(int fd, const struct virtio_dev *dev, char *why)
 {
 	u32 ids[VIRTIO_MAX_QUEUES] = { 0 };
 	unsigned int i;
@@ -62,8 +62,8 @@ static void add_workers(int fd, const struct virtio_dev *dev)
 		int err = vhost(fd, VHOST_NEW_WORKER, &w);
 
 		if (err)
-			die("--%s datapath=kernel: thread %u of %u: %s: give fewer iothreads=",
-			    dev->class->name, i + 1, dev->nr_workers, strerror(-err));
+			return explain(why, "thread %u of %u: %s: give fewer iothreads=", i + 1,
+				       dev->nr_workers, strerror(-err));
 		ids[i] = w.worker_id;
 	}
 	for (i = 0; i < dev->nr_queues && dev->nr_workers > 1; i++) {
@@ -73,12 +73,12 @@ static void add_workers(int fd, const struct virtio_dev *dev)
 		int err = vhost(fd, VHOST_ATTACH_VRING_WORKER, &at);
 
 		if (err)
-			die("--%s datapath=kernel: thread for queue %u: %s",
-			    dev->class->name, i, strerror(-err));
+			return explain(why, "thread for queue %u: %s", i, strerror(-err));
 	}
+	return 0;
 }
 
-static void set_polling(int fd, const struct virtio_dev *dev)
+static int set_polling(int fd, const struct virtio_dev *dev, char *why)
 {
 	unsigned int i;
 
@@ -87,37 +87,60 @@ static void set_polling(int fd, const struct virtio_dev *dev)
 		int err = vhost(fd, VHOST_SET_VRING_BUSYLOOP_TIMEOUT, &s);
 
 		if (err)
-			die("--%s poll=%u: %s: %s", dev->class->name, dev->poll_us,
-			    dev->class->node, strerror(-err));
+			return explain(why, "poll=%u: %s: %s", dev->poll_us, dev->class->node,
+				       strerror(-err));
 	}
+	return 0;
 }
 
-static struct datapath *kernel_open(struct virtio_dev *dev)
+/* The device is the module of this release's, and ours. */
+static int claim(struct kernel_datapath *k, struct virtio_dev *dev, char *why)
 {
 	const struct virtio_class *class = dev->class;
-	struct kernel_datapath *k = calloc(1, sizeof(*k));
 	struct vkick_info info = { .size = sizeof(info) };
 	__u64 features = 0;
 
-	if (!k)
-		die("--%s: out of memory", class->name);
-	k->fd = open_node(class);
 	if (vhost(k->fd, VKICK_GET_INFO, &info) || info.abi_version != VKICK_ABI_VERSION ||
 	    info.device_id != class->device_id || info.nvqs < dev->nr_queues)
-		die("--%s datapath=kernel: %s speaks another version: use the module of this release",
-		    class->name, class->node);
+		return explain(why, "%s speaks another version: use the module of this release",
+			       class->node);
 	if (vhost(k->fd, VHOST_GET_FEATURES, &features) || vhost(k->fd, VHOST_SET_OWNER, NULL))
-		die("--%s datapath=kernel: %s: %s", class->name, class->node, strerror(errno));
-	add_workers(k->fd, dev);
-	set_polling(k->fd, dev);
-	if (class->kernel_open)
-		class->kernel_open(dev, k->fd);
+		return explain(why, "%s: %s", class->node, strerror(errno));
 	k->dp = (struct datapath) {
 		.ops = &datapath_kernel,
 		.dev = dev,
 		.features = features,
 		.max_queue_size = info.max_queue_size,
 	};
+	return 0;
+}
+
+static void kernel_close(struct datapath *dp)
+{
+	close(to_kernel(dp)->fd);
+	free(to_kernel(dp));
+}
+
+static struct datapath *kernel_open(struct virtio_dev *dev, char *why)
+{
+	const struct virtio_class *class = dev->class;
+	struct kernel_datapath *k;
+	int fd = open_node(class, why);
+
+	if (fd < 0)
+		return NULL;
+	k = calloc(1, sizeof(*k));
+	if (!k) {
+		close(fd);
+		explain(why, "out of memory");
+		return NULL;
+	}
+	k->fd = fd;
+	if (claim(k, dev, why) || add_workers(fd, dev, why) || set_polling(fd, dev, why) ||
+	    (class->kernel_open && class->kernel_open(dev, fd, why))) {
+		kernel_close(&k->dp);
+		return NULL;
+	}
 	return &k->dp;
 }
 
@@ -193,21 +216,27 @@ static int set_running(struct kernel_datapath *k, unsigned int i, bool running)
 	return vhost(k->fd, VKICK_SET_RUNNING, &arg);
 }
 
-static void kernel_stop(struct datapath *dp)
+/* Of the enabled ones of the first @nr queues, whether they run or not: they were set. */
+static void stop_queues(struct kernel_datapath *k, unsigned int nr)
 {
-	struct kernel_datapath *k = to_kernel(dp);
+	struct virtio_dev *dev = k->dp.dev;
 	unsigned int i;
 
-	for (i = 0; i < dp->dev->nr_queues; i++) {
+	for (i = 0; i < nr; i++) {
 		struct vhost_vring_state base = { .index = i };
 
-		if (!dp->dev->ring[i].enabled)
+		if (!dev->ring[i].enabled)
 			continue;
 		/* Fails with a fatal signal pending alone: then close() does it. */
 		set_running(k, i, false);
 		if (!vhost(k->fd, VHOST_GET_VRING_BASE, &base))
-			dp->dev->ring[i].state = base.num;
+			dev->ring[i].state = base.num;
 	}
+}
+
+static void kernel_stop(struct datapath *dp)
+{
+	stop_queues(to_kernel(dp), dp->dev->nr_queues);
 }
 
 static int kernel_start(struct datapath *dp)
@@ -225,11 +254,13 @@ static int kernel_start(struct datapath *dp)
 	for (i = 0; i < dp->dev->nr_queues && !err; i++)
 		if (dp->dev->ring[i].enabled)
 			err = set_queue(k, i);
+	if (err)
+		return err;
 	for (i = 0; i < dp->dev->nr_queues && !err; i++)
 		if (dp->dev->ring[i].enabled)
 			err = set_running(k, i, true);
 	if (err)
-		kernel_stop(dp);	/* stopping what does not run is no error */
+		stop_queues(k, i);
 	return err;
 }
 
@@ -261,6 +292,7 @@ static void kernel_stats(struct datapath *dp, unsigned int i, struct datapath_st
 const struct datapath_ops datapath_kernel = {
 	.name = "kernel",
 	.open = kernel_open,
+	.close = kernel_close,
 	.start = kernel_start,
 	.stop = kernel_stop,
 	.stats = kernel_stats,

@@ -181,12 +181,24 @@ static void user_stats(struct datapath *dp, unsigned int i, struct datapath_stat
 	};
 }
 
-static struct datapath *user_open(struct virtio_dev *dev)
+static void user_close(struct datapath *dp)
+{
+	struct user_datapath *u = container_of(dp, struct user_datapath, dp);
+
+	iothread_exit(&u->io);
+	free(u);
+}
+
+static struct datapath *user_open(struct virtio_dev *dev, char *why)
 {
 	struct user_datapath *u = calloc(1, sizeof(*u));
+	int err = u ? iothread_init(&u->io) : -ENOMEM;
 
-	if (!u)
-		die("--%s: out of memory", dev->class->name);
+	if (err) {
+		free(u);
+		explain(why, "%s", strerror(-err));
+		return NULL;
+	}
 	u->dp = (struct datapath) {
 		.ops = &datapath_user,
 		.dev = dev,
@@ -195,13 +207,13 @@ static struct datapath *user_open(struct virtio_dev *dev)
 			    1UL << VIRTIO_F_RING_PACKED | dev->features,
 		.max_queue_size = USER_MAX_QUEUE_SIZE,
 	};
-	iothread_init(&u->io);
 	return &u->dp;
 }
 
 const struct datapath_ops datapath_user = {
 	.name = "user",
 	.open = user_open,
+	.close = user_close,
 	.start = user_start,
 	.stop = user_stop,
 	.stats = user_stats,

@@ -270,14 +270,15 @@ static void blk_reset(struct virtio_dev *dev)
 
 /* ---- The module's ------------------------------------------------------------------------ */
 
-static void blk_kernel_open(struct virtio_dev *dev, int fd)
+static int blk_kernel_open(struct virtio_dev *dev, int fd, char *why)
 {
 	const struct blk_disk *d = blk_disk_of(dev);
 	struct vkick_blk_file arg = { .size = sizeof(arg), .fd = d->fd };
 
 	if (ioctl(fd, VKICK_BLK_SET_FILE, &arg))
-		die("--disk path=%s,datapath=kernel: %s does not take it: %s", d->path,
-		    dev->class->node, strerror(errno));
+		return explain(why, "%s: %s does not take it: %s", d->path, dev->class->node,
+			       strerror(errno));
+	return 0;
 }
 
 static int blk_kernel_config(struct virtio_dev *dev, int fd)

@@ -9,8 +9,8 @@
  * argument why nothing is in flight any more.
  */
 #include <errno.h>
-#include <string.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 
 #include "datapath.h"
 
@@ -52,14 +52,25 @@ static void *run(void *arg)
 	}
 }
 
-void iothread_init(struct iothread *io)
+int iothread_init(struct iothread *io)
 {
+	int err = 0;
+
 	io->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (io->epoll_fd < 0)
-		die("epoll: %s", strerror(errno));
-	io->stop_fd = vm_eventfd();
-	if (watch(io, EPOLL_CTL_ADD, io->stop_fd, STOP))
-		die("epoll: %s", strerror(errno));
+	io->stop_fd = vm_try_eventfd();
+	if (io->epoll_fd < 0 || io->stop_fd < 0)
+		err = -errno;
+	if (!err)
+		err = watch(io, EPOLL_CTL_ADD, io->stop_fd, STOP);
+	if (err)
+		iothread_exit(io);
+	return err;
+}
+
+void iothread_exit(struct iothread *io)
+{
+	close(io->epoll_fd);
+	close(io->stop_fd);
 }
 
 static void unwatch(struct iothread *io)

@@ -3,7 +3,7 @@
  * Says things to the user: one line each, on stderr.
  *
  * in:  a message that names what was asked, what was wrong and what to do
- * out: "vkick: ..." and, for errors, the end of the process
+ * out: "vkick: ..." and, for errors, the end of the process; or a line for the caller
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -49,4 +49,14 @@ void die_usage(const char *fmt, ...)
 	say(fmt, ap);
 	va_end(ap);
 	exit(2);
+}
+
+int explain(char *why, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why, WHY_BYTES, fmt, ap);
+	va_end(ap);
+	return -1;
 }

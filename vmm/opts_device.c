@@ -125,14 +125,10 @@ static void set_notify(struct device_opts *d, const char *key, const char *v)
 
 static void set_datapath(struct device_opts *d, const char *key, const char *v)
 {
-	if (!strcmp(v, "kernel"))
-		d->datapath = &datapath_kernel;
-	else if (!strcmp(v, "user"))
-		d->datapath = d->class->user;
-	else
-		die_usage("--%s %s=%s: give kernel or user", d->class->name, key, v);
+	d->datapath_auto = !strcmp(v, "auto");
+	d->datapath = datapath_find(d->class, d->datapath_auto ? "kernel" : v);
 	if (!d->datapath)
-		die_usage("--%s %s=%s: not built in: give kernel", d->class->name, key, v);
+		die_usage("--%s %s=%s: give kernel, user or auto", d->class->name, key, v);
 }
 
 static void set_queues(struct device_opts *d, const char *key, const char *v)
@@ -222,6 +218,6 @@ void opts_add_device(struct opts *o, const struct virtio_class *class, char *v)
 	for (key = strtok_r(v, ",", &save); key; key = strtok_r(NULL, ",", &save))
 		set_one(d, key);
 	if (!d->datapath)
-		die_usage("--%s: no datapath: give datapath=kernel or datapath=user",
+		die_usage("--%s: no datapath: give datapath=kernel, datapath=user or datapath=auto",
 			  class->name);
 }

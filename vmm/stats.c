@@ -83,7 +83,7 @@ static json_t *queue_json(struct virtio_dev *dev, unsigned int i)
 {
 	struct datapath_stats s;
 
-	dev->datapath->ops->stats(dev->datapath, i, &s);
+	datapath_stats(dev, i, &s);
 	return json_pack("{s:I, s:I, s:I, s:I}", "kicks", (json_int_t)s.kicks,
 			 "requests", (json_int_t)s.requests,
 			 "calls", (json_int_t)s.calls,
@@ -92,7 +92,7 @@ static json_t *queue_json(struct virtio_dev *dev, unsigned int i)
 
 json_t *stats_device_json(const struct virtio_dev *dev)
 {
-	json_t *d = json_pack("{s:s, s:s, s:s, s:s, s:i, s:b, s:i, s:i, s:i, s:i}",
+	json_t *d = json_pack("{s:s, s:s, s:s, s:s, s:i, s:b, s:i, s:i, s:i, s:i, s:i, s:I}",
 			      "name", dev->name, "class", dev->class->name,
 			      "datapath", dev->datapath->ops->name,
 			      "notify", dev->notify_pio ? "pio" : "mmio",
@@ -100,7 +100,9 @@ json_t *stats_device_json(const struct virtio_dev *dev)
 			      "nr_queues", (int)dev->nr_queues,
 			      "queue_size", (int)dev->queue_size,
 			      "iothreads", (int)dev->nr_workers,
-			      "poll_us", (int)dev->poll_us);
+			      "poll_us", (int)dev->poll_us,
+			      "switches", (int)dev->switches,
+			      "switch_pause_ns", (json_int_t)dev->pause_ns);
 
 	if (dev->class->describe)
 		dev->class->describe(dev, d);

@@ -78,12 +78,19 @@ static void queue_broke(struct loop_source *src)
 
 /* ---- Status (2.1, 3.1) ---------------------------------------------------------- */
 
-/* At ->state of each queue. */
-static void run(struct virtio_dev *dev)
+/* At ->state of each queue. Return: 0 or -errno */
+static int try_run(struct virtio_dev *dev)
 {
 	int err = dev->datapath->ops->start(dev->datapath);
 
 	dev->running = !err;
+	return err;
+}
+
+static void run(struct virtio_dev *dev)
+{
+	int err = try_run(dev);
+
 	if (err) {
 		char why[64];
 
@@ -123,6 +130,22 @@ void virtio_pause(struct virtio_dev *dev, void (*between)(struct virtio_dev *dev
 	between(dev);
 	if (was_running)
 		run(dev);
+}
+
+int virtio_take_over(struct virtio_dev *dev, struct datapath *new)
+{
+	struct datapath *old = dev->datapath;
+	bool was_running = dev->running;
+	int err;
+
+	stop(dev);
+	dev->datapath = new;
+	err = was_running ? try_run(dev) : 0;
+	if (err) {
+		dev->datapath = old;
+		run(dev);
+	}
+	return err;
 }
 
 void virtio_reset(struct virtio_dev *dev)
@@ -202,20 +225,6 @@ static void init_queue(struct virtio_dev *dev, unsigned int i)
 	loop_add(&q->err);
 }
 
-/* What was asked for by name it must have. */
-static void check_datapath(const struct virtio_dev *dev, const struct device_opts *o)
-{
-	const struct datapath *dp = dev->datapath;
-	const char *lacking = opts_ring_feature(o->ring_features_asked & ~dp->features);
-
-	if (lacking)
-		die("--%s %s=on: datapath=%s cannot: update the module, or leave it out",
-		    o->class->name, lacking, dp->ops->name);
-	if (dev->queue_size > dp->max_queue_size)
-		die("--%s queue-size=%u: datapath=%s takes at most %u", o->class->name,
-		    dev->queue_size, dp->ops->name, dp->max_queue_size);
-}
-
 static void init_one(struct vm *vm, const struct device_opts *o)
 {
 	struct virtio_dev *dev = calloc(1, sizeof(*dev));
@@ -235,8 +244,7 @@ static void init_one(struct vm *vm, const struct device_opts *o)
 	dev->nr_workers = 1;
 	if (o->class->init)
 		o->class->init(dev, o);
-	dev->datapath = o->datapath->open(dev);
-	check_datapath(dev, o);
+	datapath_init(dev, o);
 	dev->offered = (1UL << VIRTIO_F_VERSION_1 | o->ring_features | dev->features) &
 		       dev->datapath->features;
 	for (i = 0; i < dev->nr_queues; i++)

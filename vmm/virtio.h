@@ -38,8 +38,8 @@ struct virtio_dev;
  * @config_write: the driver wrote into them
  * @reset: the driver's part of the state goes
  * @start: features are settled, and the datapath is about to start
- * @kernel_open: tells the module's device @fd what it needs before it is started;
- *	die()s
+ * @kernel_open: tells the module's device @fd what it needs before it is started.
+ *	Return: 0, or -1 with one line in @why
  * @kernel_config: tells it what may change; at each start, and from then on whenever
  *	it does. Return: 0 or -errno
  * @resize: the control socket's; to @bytes, or if 0 to what the backend now has. Return:
@@ -67,7 +67,7 @@ struct virtio_class {
 	void (*config_write)(struct virtio_dev *dev, u64 off, unsigned int len, u64 val);
 	void (*reset)(struct virtio_dev *dev);
 	void (*start)(struct virtio_dev *dev);
-	void (*kernel_open)(struct virtio_dev *dev, int fd);
+	int (*kernel_open)(struct virtio_dev *dev, int fd, char *why);
 	int (*kernel_config)(struct virtio_dev *dev, int fd);
 	const char *(*resize)(struct virtio_dev *dev, u64 bytes);
 	void (*describe)(const struct virtio_dev *dev, struct json_t *json);
@@ -93,6 +93,9 @@ struct virtq {
  * @ring: what the datapath gets, by queue; @q: the rest, by queue
  * @running: the datapath is started
  * @exits_notify: doorbell writes that came here and not to the eventfd
+ * @past: counters of datapaths that it had before, by queue
+ * @switches: between datapaths, so far
+ * @pause_ns: for how long the last one had the queues stand still
  */
 struct virtio_dev {
 	struct vm *vm;
@@ -116,6 +119,9 @@ struct virtio_dev {
 	struct datapath_queue ring[VIRTIO_MAX_QUEUES];
 	struct virtq q[VIRTIO_MAX_QUEUES];
 	u64 exits_notify;
+	struct datapath_stats past[VIRTIO_MAX_QUEUES];
+	u32 switches;
+	u64 pause_ns;
 
 	/* The transport's, virtio_pci.c. */
 	u32 device_feature_select;
@@ -149,8 +155,22 @@ void virtio_reset(struct virtio_dev *dev);
 void virtio_needs_reset(struct virtio_dev *dev, const char *why);
 /* The config space is no longer what the driver read: interrupts it. */
 void virtio_config_changed(struct virtio_dev *dev);
+/*
+ * Another datapath serves the queues from where the one so far ended. Return: 0, or
+ * -errno, and the one so far goes on.
+ */
+int virtio_take_over(struct virtio_dev *dev, struct datapath *new);
 /* Has nothing in flight when @between runs, and goes on where it was. */
 void virtio_pause(struct virtio_dev *dev, void (*between)(struct virtio_dev *dev));
+
+/* ---- datapath_choose.c ------------------------------------------------------- */
+
+/* Opens the one that was asked for. die()s. */
+void datapath_init(struct virtio_dev *dev, const struct device_opts *o);
+/* Another kind from now on. Return: 0, or -1 with one line in @why, and nothing changed. */
+int datapath_switch(struct virtio_dev *dev, const struct datapath_ops *to, char *why);
+/* Of queue @i, whichever datapaths it had. */
+void datapath_stats(struct virtio_dev *dev, unsigned int i, struct datapath_stats *s);
 
 /* ---- virtio_common.c --------------------------------------------------------- */
 

@@ -203,9 +203,14 @@ int vring_io_lookup(void *mem, u64 gpa, u32 len, const void **ptr, u32 *contig)
 	return 0;
 }
 
+int vm_try_eventfd(void)
+{
+	return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+}
+
 int vm_eventfd(void)
 {
-	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int fd = vm_try_eventfd();
 
 	if (fd < 0)
 		die("eventfd: %s", strerror(errno));

@@ -57,6 +57,11 @@ void die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 void die_usage(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 void warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* Room for one line that says why something was not done. */
+#define WHY_BYTES	256
+/* Puts it there. Return: -1, for the caller to hand on. */
+int explain(char *why, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
 /* ---- bus.c: all under vm->lock ----------------------------------------- */
 
 /**
@@ -194,7 +199,9 @@ void vm_power_off(struct vm *vm);
 void vm_end(struct vm *vm, enum vm_state why);
 /* Return: the host's pointer to all of [gpa, gpa + len), or NULL. Any thread. */
 void *guest_ptr(const struct vm *vm, u64 gpa, u64 len);
-/* An eventfd, nonblocking, closed on exec. die()s. */
+/* An eventfd, nonblocking, closed on exec. Return: it, or -1 with errno. */
+int vm_try_eventfd(void);
+/* The same, and die()s. */
 int vm_eventfd(void);
 /* Takes back what was signalled. Return: true if it was. */
 bool vm_drain_eventfd(int fd);

@@ -40,7 +40,7 @@ int vring_io_lookup(void *mem, u64 gpa, u32 len, const void **ptr, u32 *contig)
 	return 0;
 }
 
-int vm_eventfd(void)
+int vm_try_eventfd(void)
 {
 	return ev_new();
 }
@@ -136,6 +136,8 @@ void vdisk_free(struct vdisk *v)
 
 	if (v->running)
 		vdisk_stop(v);
+	if (v->dev.datapath)
+		v->dev.datapath->ops->close(v->dev.datapath);
 	for (i = 0; i < v->dev.nr_queues; i++) {
 		close(v->dev.ring[i].kick_fd);
 		close(v->dev.ring[i].call_fd);
@@ -151,8 +153,12 @@ void vdisk_start(struct vdisk *v)
 	unsigned int i;
 	int err;
 
-	if (!dp)
-		dp = v->dev.datapath = datapath_blk_user.open(&v->dev);
+	if (!dp) {
+		char why[WHY_BYTES];
+
+		dp = v->dev.datapath = datapath_blk_user.open(&v->dev, why);
+		CHECK(dp, "%s", why);
+	}
 	for (i = 0; i < v->dev.nr_queues; i++)
 		v->dev.ring[i].state = drv_device_base(&v->drv[i]);
 	err = dp->ops->start(dp);

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Which datapath serves a device: at first, and from a switch on.
+ *
+ * in:  datapath=kernel|user|auto, and the control socket's word while the guest runs
+ * out: dev->datapath
+ *
+ * A switch is a stop of one datapath and a start of the other, at the places in the rings
+ * where the first one ended. The guest sees none of it but a pause: requests that it made
+ * available meanwhile are found at the start, which is as a kick of each queue, and the
+ * eventfds of doorbells and interrupts stay the same. The new one is opened before the
+ * old one stops, so a switch that cannot be made is found out while the device runs.
+ */
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "opts.h"
+#include "virtio.h"
+
+const struct datapath_ops *datapath_find(const struct virtio_class *class, const char *name)
+{
+	if (!strcmp(name, datapath_kernel.name))
+		return &datapath_kernel;
+	if (class->user && !strcmp(name, class->user->name))
+		return class->user;
+	return NULL;
+}
+
+static struct datapath *open_one(struct virtio_dev *dev, const struct device_opts *o,
+				 char *why)
+{
+	struct datapath *dp = o->datapath->open(dev, why);
+
+	if (dp || !o->datapath_auto || !dev->class->user)
+		return dp;
+	warn("%s: %s: datapath=user it is", dev->name, why);
+	return dev->class->user->open(dev, why);
+}
+
+/* What was asked for by name it must have. */
+static void check(const struct virtio_dev *dev, const struct device_opts *o)
+{
+	const struct datapath *dp = dev->datapath;
+	const char *lacking = opts_ring_feature(o->ring_features_asked & ~dp->features);
+
+	if (lacking)
+		die("--%s %s=on: datapath=%s cannot: update the module, or leave it out",
+		    o->class->name, lacking, dp->ops->name);
+	if (dev->queue_size > dp->max_queue_size)
+		die("--%s queue-size=%u: datapath=%s takes at most %u", o->class->name,
+		    dev->queue_size, dp->ops->name, dp->max_queue_size);
+}
+
+void datapath_init(struct virtio_dev *dev, const struct device_opts *o)
+{
+	char why[WHY_BYTES];
+
+	dev->datapath = open_one(dev, o, why);
+	if (!dev->datapath)
+		die("--%s datapath=%s: %s", o->class->name, o->datapath->name, why);
+	check(dev, o);
+}
+
+/* Whether it can serve whatever the driver was offered. Return: 0, or -1 */
+static int fits(const struct virtio_dev *dev, const struct datapath *dp, char *why)
+{
+	u64 lacking = dev->offered & ~dp->features;
+	const char *name = opts_ring_feature(lacking);
+
+	if (lacking)
+		return explain(why, "datapath=%s has no %s, which the guest was offered",
+			       dp->ops->name, name ? name : "feature of this device");
+	if (dev->queue_size > dp->max_queue_size)
+		return explain(why, "datapath=%s takes queues of at most %u, not %u",
+			       dp->ops->name, dp->max_queue_size, dev->queue_size);
+	return 0;
+}
+
+void datapath_stats(struct virtio_dev *dev, unsigned int i, struct datapath_stats *s)
+{
+	const struct datapath_stats *past = &dev->past[i];
+
+	dev->datapath->ops->stats(dev->datapath, i, s);
+	s->kicks += past->kicks;
+	s->requests += past->requests;
+	s->calls += past->calls;
+	s->calls_suppressed += past->calls_suppressed;
+}
+
+static u64 now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000UL + now.tv_nsec;
+}
+
+/* With the new one in its place. Its counters are the device's, and stay. */
+static void retire(struct virtio_dev *dev, struct datapath *old)
+{
+	struct datapath *new = dev->datapath;
+	unsigned int i;
+
+	dev->datapath = old;
+	for (i = 0; i < dev->nr_queues; i++) {
+		struct datapath_stats sum;
+
+		datapath_stats(dev, i, &sum);
+		dev->past[i] = sum;
+	}
+	dev->datapath = new;
+	old->ops->close(old);
+}
+
+int datapath_switch(struct virtio_dev *dev, const struct datapath_ops *to, char *why)
+{
+	struct datapath *old = dev->datapath, *new;
+	u64 begin;
+	int err;
+
+	if (old->ops == to)
+		return 0;
+	new = to->open(dev, why);
+	if (!new)
+		return -1;
+	if (fits(dev, new, why)) {
+		to->close(new);
+		return -1;
+	}
+	begin = now_ns();
+	err = virtio_take_over(dev, new);
+	dev->pause_ns = now_ns() - begin;
+	if (err) {
+		to->close(new);
+		return explain(why, "datapath=%s does not start: %s: it stays %s", to->name,
+			       strerror(-err), old->ops->name);
+	}
+	dev->switches++;
+	retire(dev, old);
+	return 0;
+}
