@@ -19,7 +19,6 @@
  * makes it 0 as well, and something to do soon after opens it again.
  */
 #include <errno.h>
-#include <time.h>
 
 #include "blk_uring.h"
 
@@ -40,14 +39,6 @@ static struct blk_queue *next_queue(struct blk_thread *t, unsigned int *i)
 
 #define for_each_queue(q, t, i) \
 	for (i = (t)->first; (q = next_queue(t, &i)); i += (t)->u->nr_threads)
-
-static u64 now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000UL + now.tv_nsec;
-}
 
 /* ---- A pass over a queue ----------------------------------------------------------- */
 
@@ -267,7 +258,7 @@ static bool poll_rings(struct blk_thread *t)
 				return true;
 			__builtin_ia32_pause();
 		}
-	} while (now_ns() - t->idle_since < t->window_ns);
+	} while (monotonic_ns() - t->idle_since < t->window_ns);
 	return poll_end(t);
 }
 
@@ -277,7 +268,7 @@ static void wait(struct blk_thread *t)
 	bool more = false;
 
 	if (t->u->disk->poll_us && !t->idle_since)
-		t->idle_since = now_ns();
+		t->idle_since = monotonic_ns();
 	if (polls(t)) {
 		if (io_uring_sq_ready(&t->ring))
 			blk_sqe_submit(t, false);
@@ -296,7 +287,7 @@ static void wait(struct blk_thread *t)
 static bool turn(struct blk_thread *t)
 {
 	struct blk_queue *q;
-	u64 when = t->idle_since ? now_ns() : 0;
+	u64 when = t->idle_since ? monotonic_ns() : 0;
 	bool more = false;
 	unsigned int i;
 
@@ -311,13 +302,12 @@ static bool turn(struct blk_thread *t)
 	return blk_sqe_retry(t) || more;
 }
 
-void *blk_thread_run(void *arg)
+/* From a start to a stop. */
+static void run(struct blk_thread *t)
 {
-	struct blk_thread *t = arg;
 	struct blk_queue *q;
 	unsigned int i;
 
-	blk_sqe_enter(t);
 	blk_sqe_watch(t, t->stop_fd, BLK_TAG_STOP);
 	if (t->u->discard.started)
 		blk_sqe_watch(t, t->discarded_fd, BLK_TAG_DISCARDED);
@@ -334,6 +324,25 @@ void *blk_thread_run(void *arg)
 			blk_sqe_submit(t, false);
 		else
 			wait(t);
+	}
+}
+
+static void park(struct blk_thread *t)
+{
+	sem_post(&t->parked);
+	while (sem_wait(&t->go))
+		;	/* interrupted */
+}
+
+void *blk_thread_run(void *arg)
+{
+	struct blk_thread *t = arg;
+
+	blk_sqe_enter(t);
+	park(t);
+	if (!t->leave) {
+		run(t);
+		park(t);
 	}
 	blk_sqe_leave(t);
 	return NULL;

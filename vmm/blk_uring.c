@@ -5,9 +5,10 @@
  * in:  starts and stops
  * out: threads that serve the queues; see blk_thread.c
  *
- * Threads and rings live from start to stop. A thread ends when the last request is
- * completed, so one that is joined has nothing in flight; there is no such thing as
- * I/O that is given up, for it would still write to guest memory.
+ * Threads and io_urings live from prepare to release, which takes its time: guest memory
+ * is pinned. From start to stop threads serve the queues; before and after they are parked.
+ * A thread parks when the last request is completed, so then nothing is in flight; there
+ * is no such thing as I/O that is given up, for it would still write to guest memory.
  *
  * Memory is bounded by the queues' sizes: each queue has as many requests as its ring
  * holds, with room for their pieces, and none is allocated later.
@@ -77,18 +78,19 @@ static void stop_queue(struct blk_queue *q)
 
 /* ---- Threads ----------------------------------------------------------------------- */
 
-/* Requests that may be in flight on it; 0: none of its queues is served. */
+/* Requests that may be in flight on it; 0: none of its queues is to be served. */
 static u32 nr_requests(const struct blk_thread *t)
 {
+	const struct datapath_queue *ring = t->u->dp.dev->ring;
 	u32 n = 0, i;
 
 	for (i = t->first; i < blk_nr_queues(t->u); i += t->u->nr_threads)
-		if (t->u->q[i].served)
-			n += t->u->q[i].r->num;
+		if (ring[i].enabled)
+			n += ring[i].num;
 	return n;
 }
 
-static int start_thread(struct blk_thread *t)
+static int make_thread(struct blk_thread *t)
 {
 	struct virtio_dev *dev = t->u->dp.dev;
 	u32 requests = nr_requests(t);
@@ -98,14 +100,7 @@ static int start_thread(struct blk_thread *t)
 
 	if (!requests)
 		return 0;
-	t->stopping = false;
-	t->in_flight = 0;
-	t->window_ns = 0;
-	t->idle_since = 0;
-	t->view.vm = dev->vm;
-	t->view.disk = t->u->disk;
-	t->view.max_pieces = blk_req_max_pieces(t->u->disk);
-	t->view.write_through = !(dev->acked & 1UL << VIRTIO_BLK_F_FLUSH);
+	t->leave = false;
 	err = blk_sqe_open(t, requests);
 	if (err)
 		return err;
@@ -119,8 +114,43 @@ static int start_thread(struct blk_thread *t)
 	}
 	snprintf(name, sizeof(name), "%.11s-%u", dev->name, t->first);
 	pthread_setname_np(t->thread, name);
-	t->started = true;
+	t->made = true;
 	return 0;
+}
+
+static void await_parked(struct blk_thread *t)
+{
+	while (sem_wait(&t->parked))
+		;	/* interrupted */
+}
+
+static void end_thread(struct blk_thread *t)
+{
+	if (!t->made)
+		return;
+	t->leave = true;
+	sem_post(&t->go);
+	pthread_join(t->thread, NULL);
+	blk_sqe_close(t);
+	t->made = false;
+}
+
+static void start_thread(struct blk_thread *t)
+{
+	struct virtio_dev *dev = t->u->dp.dev;
+
+	if (!t->made)
+		return;
+	t->stopping = false;
+	t->in_flight = 0;
+	t->window_ns = 0;
+	t->idle_since = 0;
+	t->view.vm = dev->vm;
+	t->view.disk = t->u->disk;
+	t->view.max_pieces = blk_req_max_pieces(t->u->disk);
+	t->view.write_through = !(dev->acked & 1UL << VIRTIO_BLK_F_FLUSH);
+	t->started = true;
+	sem_post(&t->go);
 }
 
 static void stop_thread(struct blk_thread *t)
@@ -128,9 +158,8 @@ static void stop_thread(struct blk_thread *t)
 	if (!t->started)
 		return;
 	vm_signal_eventfd(t->stop_fd);
-	pthread_join(t->thread, NULL);
+	await_parked(t);
 	vm_drain_eventfd(t->stop_fd);
-	blk_sqe_close(t);
 	t->started = false;
 }
 
@@ -163,10 +192,39 @@ static int uring_start(struct datapath *dp)
 			err = start_queue(u, i);
 	if (!err)
 		err = blk_discard_open(u);
+	if (err) {
+		for (i = 0; i < blk_nr_queues(u); i++)
+			stop_queue(&u->q[i]);
+		return err;
+	}
+	for (i = 0; i < u->nr_threads; i++)
+		start_thread(&u->threads[i]);
+	return 0;
+}
+
+static void uring_release(struct datapath *dp)
+{
+	struct blk_uring *u = to_uring(dp);
+	unsigned int i;
+
+	for (i = 0; i < u->nr_threads; i++)
+		end_thread(&u->threads[i]);
+}
+
+static int uring_prepare(struct datapath *dp)
+{
+	struct blk_uring *u = to_uring(dp);
+	unsigned int i;
+	int err = 0;
+
 	for (i = 0; i < u->nr_threads && !err; i++)
-		err = start_thread(&u->threads[i]);
+		err = make_thread(&u->threads[i]);
+	/* Each pins all of guest memory: at the same time. */
+	for (i = 0; i < u->nr_threads; i++)
+		if (u->threads[i].made)
+			await_parked(&u->threads[i]);
 	if (err)
-		uring_stop(dp);
+		uring_release(dp);
 	return err;
 }
 
@@ -234,6 +292,8 @@ static int make_threads(struct blk_uring *u)
 		t->stop_fd = vm_try_eventfd();
 		t->discarded_fd = vm_try_eventfd();
 		t->discarded.end = &t->discarded.first;
+		sem_init(&t->go, 0, 0);
+		sem_init(&t->parked, 0, 0);
 		if (t->stop_fd < 0 || t->discarded_fd < 0)
 			err = -errno;
 	}
@@ -279,7 +339,9 @@ const struct datapath_ops datapath_blk_user = {
 	.name = "user",
 	.open = uring_open,
 	.close = uring_close,
+	.prepare = uring_prepare,
 	.start = uring_start,
 	.stop = uring_stop,
+	.release = uring_release,
 	.stats = uring_stats,
 };

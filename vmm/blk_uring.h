@@ -20,6 +20,7 @@
 #define BLK_URING_H
 
 #include <liburing.h>
+#include <semaphore.h>
 
 #include "blk_req.h"
 #include "virtio.h"
@@ -92,7 +93,9 @@ static inline struct blk_req *blk_take(struct blk_list *l)
 
 /**
  * struct blk_thread - serves queues @first, @first + u->nr_threads, ...
- * @started: it has one that is served
+ * @made: the thread is there, from prepare to release; @started: and serves
+ * @leave: at the next @go it ends
+ * @parked: it waits for @go, and touches nothing of the queues'
  * @in_flight: requests popped and not pushed
  * @fixed_file: the backend is registered, as file 0
  * @bufs: guest memory, if it is registered; @nr_bufs: 0 if not
@@ -107,9 +110,13 @@ static inline struct blk_req *blk_take(struct blk_list *l)
 struct blk_thread {
 	struct blk_uring *u;
 	unsigned int first;
+	bool made;
 	bool started;
 	bool stopping;
+	bool leave;
 	pthread_t thread;
+	sem_t go;
+	sem_t parked;
 	int stop_fd;
 	u32 in_flight;
 	struct io_uring ring;

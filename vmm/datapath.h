@@ -63,11 +63,14 @@ struct datapath {
  * @open: makes one for @dev, which another may serve meanwhile. Return: NULL with one
  *	line in @why
  * @close: of one that does not run; all that it held is free
- * @start: serves the enabled ones of dev->ring[], each as if it had just been
- *	kicked, with dev->acked. Return: 0, or -errno with nothing running and ->state
- *	exact: the guest may have given any address.
+ * @prepare: takes what serving the enabled ones of dev->ring[] with dev->acked needs, all
+ *	but ->state; another may serve them meanwhile. Return: 0, or -errno with nothing
+ *	taken: the guest may have given any address. May be NULL, with @release
+ * @start: serves them, each as if it had just been kicked. Return: 0, or -errno with
+ *	nothing running and ->state as it was
  * @stop: when it returns, no request is in flight, no guest byte is written and
  *	no eventfd signalled any more, and ->state is exact
+ * @release: gives back what @prepare took
  * @stats: of queue @i, running or not
  * @config_changed: what the class told the datapath is no longer so, whether it runs
  *	or not. Requests that the driver makes available after it returned go by what
@@ -77,11 +80,33 @@ struct datapath_ops {
 	const char *name;
 	struct datapath *(*open)(struct virtio_dev *dev, char *why);
 	void (*close)(struct datapath *dp);
+	int (*prepare)(struct datapath *dp);
 	int (*start)(struct datapath *dp);
 	void (*stop)(struct datapath *dp);
+	void (*release)(struct datapath *dp);
 	void (*stats)(struct datapath *dp, unsigned int i, struct datapath_stats *s);
 	void (*config_changed)(struct datapath *dp);
 };
+
+/* Both in one, where no time is to be saved between the two. */
+static inline int datapath_start(struct datapath *dp)
+{
+	int err = dp->ops->prepare ? dp->ops->prepare(dp) : 0;
+
+	if (err)
+		return err;
+	err = dp->ops->start(dp);
+	if (err && dp->ops->release)
+		dp->ops->release(dp);
+	return err;
+}
+
+static inline void datapath_stop(struct datapath *dp)
+{
+	dp->ops->stop(dp);
+	if (dp->ops->release)
+		dp->ops->release(dp);
+}
 
 extern const struct datapath_ops datapath_kernel;
 extern const struct datapath_ops datapath_user;

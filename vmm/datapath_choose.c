@@ -13,7 +13,6 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #include "opts.h"
 #include "virtio.h"
@@ -88,14 +87,6 @@ void datapath_stats(struct virtio_dev *dev, unsigned int i, struct datapath_stat
 	s->calls_suppressed += past->calls_suppressed;
 }
 
-static u64 now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000UL + now.tv_nsec;
-}
-
 /* With the new one in its place. Its counters are the device's, and stay. */
 static void retire(struct virtio_dev *dev, struct datapath *old)
 {
@@ -116,7 +107,6 @@ static void retire(struct virtio_dev *dev, struct datapath *old)
 int datapath_switch(struct virtio_dev *dev, const struct datapath_ops *to, char *why)
 {
 	struct datapath *old = dev->datapath, *new;
-	u64 begin;
 	int err;
 
 	if (old->ops == to)
@@ -128,9 +118,7 @@ int datapath_switch(struct virtio_dev *dev, const struct datapath_ops *to, char 
 		to->close(new);
 		return -1;
 	}
-	begin = now_ns();
 	err = virtio_take_over(dev, new);
-	dev->pause_ns = now_ns() - begin;
 	if (err) {
 		to->close(new);
 		return explain(why, "datapath=%s does not start: %s: it stays %s", to->name,

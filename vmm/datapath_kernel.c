@@ -192,12 +192,9 @@ static int set_queue(struct kernel_datapath *k, unsigned int i)
 {
 	const struct datapath_queue *r = &k->dp.dev->ring[i];
 	struct vhost_vring_state num = { .index = i, .num = r->num };
-	struct vhost_vring_state base = { .index = i, .num = r->state };
 	int err;
 
 	err = vhost(k->fd, VHOST_SET_VRING_NUM, &num);
-	if (!err)
-		err = vhost(k->fd, VHOST_SET_VRING_BASE, &base);
 	if (!err)
 		err = set_addr(k, i);
 	if (!err)
@@ -216,7 +213,7 @@ static int set_running(struct kernel_datapath *k, unsigned int i, bool running)
 	return vhost(k->fd, VKICK_SET_RUNNING, &arg);
 }
 
-/* Of the enabled ones of the first @nr queues, whether they run or not: they were set. */
+/* Of the first @nr queues, those that are enabled. */
 static void stop_queues(struct kernel_datapath *k, unsigned int nr)
 {
 	struct virtio_dev *dev = k->dp.dev;
@@ -239,7 +236,8 @@ static void kernel_stop(struct datapath *dp)
 	stop_queues(to_kernel(dp), dp->dev->nr_queues);
 }
 
-static int kernel_start(struct datapath *dp)
+/* All but where the queues start: what it takes it keeps, till the next or the close. */
+static int kernel_prepare(struct datapath *dp)
 {
 	struct kernel_datapath *k = to_kernel(dp);
 	__u64 features = dp->dev->acked;
@@ -254,13 +252,29 @@ static int kernel_start(struct datapath *dp)
 	for (i = 0; i < dp->dev->nr_queues && !err; i++)
 		if (dp->dev->ring[i].enabled)
 			err = set_queue(k, i);
-	if (err)
-		return err;
+	return err;
+}
+
+static int start_queue(struct kernel_datapath *k, unsigned int i)
+{
+	struct vhost_vring_state base = { .index = i, .num = k->dp.dev->ring[i].state };
+	int err = vhost(k->fd, VHOST_SET_VRING_BASE, &base);
+
+	return err ? err : set_running(k, i, true);
+}
+
+static int kernel_start(struct datapath *dp)
+{
+	struct kernel_datapath *k = to_kernel(dp);
+	unsigned int i;
+	int err = 0;
+
 	for (i = 0; i < dp->dev->nr_queues && !err; i++)
 		if (dp->dev->ring[i].enabled)
-			err = set_running(k, i, true);
+			err = start_queue(k, i);
+	/* The last one has no place of its own yet. */
 	if (err)
-		stop_queues(k, i);
+		stop_queues(k, i - 1);
 	return err;
 }
 
@@ -293,6 +307,7 @@ const struct datapath_ops datapath_kernel = {
 	.name = "kernel",
 	.open = kernel_open,
 	.close = kernel_close,
+	.prepare = kernel_prepare,
 	.start = kernel_start,
 	.stop = kernel_stop,
 	.stats = kernel_stats,

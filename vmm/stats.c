@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "opts.h"
@@ -21,10 +20,7 @@ static int stats_fd = -1;
 
 static u64 uptime_ns(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000UL + now.tv_nsec - stats_vm->start_ns;
+	return monotonic_ns() - stats_vm->start_ns;
 }
 
 static const char *state_name(void)

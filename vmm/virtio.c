@@ -78,27 +78,23 @@ static void queue_broke(struct loop_source *src)
 
 /* ---- Status (2.1, 3.1) ---------------------------------------------------------- */
 
-/* At ->state of each queue. Return: 0 or -errno */
-static int try_run(struct virtio_dev *dev)
+/* @err: what the datapath's start gave. */
+static void started(struct virtio_dev *dev, int err)
 {
-	int err = dev->datapath->ops->start(dev->datapath);
+	char why[64];
 
 	dev->running = !err;
-	return err;
+	if (!err)
+		return;
+	snprintf(why, sizeof(why), "cannot start its queues: %s", strerror(-err));
+	virtio_needs_reset(dev, why);
 }
 
+/* At ->state of each queue. */
 static void run(struct virtio_dev *dev)
 {
-	int err = try_run(dev);
-
-	if (err) {
-		char why[64];
-
-		snprintf(why, sizeof(why), "cannot start its queues: %s", strerror(-err));
-		virtio_needs_reset(dev, why);
-	}
+	started(dev, datapath_start(dev->datapath));
 }
-
 static void start(struct virtio_dev *dev)
 {
 	unsigned int i;
@@ -118,7 +114,7 @@ static void start(struct virtio_dev *dev)
 static void stop(struct virtio_dev *dev)
 {
 	if (dev->running)
-		dev->datapath->ops->stop(dev->datapath);
+		datapath_stop(dev->datapath);
 	dev->running = false;
 }
 
@@ -134,17 +130,30 @@ void virtio_pause(struct virtio_dev *dev, void (*between)(struct virtio_dev *dev
 
 int virtio_take_over(struct virtio_dev *dev, struct datapath *new)
 {
-	struct datapath *old = dev->datapath;
-	bool was_running = dev->running;
-	int err;
+	struct datapath *old = dev->datapath, *out = old;
+	u64 begin;
+	int err = 0;
 
-	stop(dev);
-	dev->datapath = new;
-	err = was_running ? try_run(dev) : 0;
-	if (err) {
-		dev->datapath = old;
-		run(dev);
+	if (!dev->running) {
+		dev->datapath = new;
+		return 0;
 	}
+	if (new->ops->prepare)
+		err = new->ops->prepare(new);
+	if (err)
+		return err;
+	begin = monotonic_ns();
+	old->ops->stop(old);
+	err = new->ops->start(new);
+	if (err) {
+		out = new;
+		started(dev, old->ops->start(old));
+	} else {
+		dev->datapath = new;
+	}
+	dev->pause_ns = monotonic_ns() - begin;
+	if (out->ops->release)
+		out->ops->release(out);
 	return err;
 }
 

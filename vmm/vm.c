@@ -12,7 +12,6 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "layout.h"
@@ -94,11 +93,8 @@ static void map_ram(struct vm *vm)
 
 void vm_init(struct vm *vm, const struct opts *opts)
 {
-	struct timespec now;
-
 	*vm = (struct vm) { .opts = opts, .fd = -1, .state = VM_RUNNING };
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	vm->start_ns = now.tv_sec * 1000000000UL + now.tv_nsec;
+	vm->start_ns = monotonic_ns();
 	pthread_mutex_init(&vm->lock, NULL);
 	vm->wake_fd = vm_eventfd();
 

@@ -28,6 +28,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include <linux/kvm.h>
 
@@ -49,6 +50,14 @@ typedef uint64_t u64;
 
 struct opts;
 struct vm;
+
+static inline u64 monotonic_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000UL + now.tv_nsec;
+}
 
 /* ---- log.c: any thread ------------------------------------------------- */
 

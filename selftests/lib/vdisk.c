@@ -161,14 +161,14 @@ void vdisk_start(struct vdisk *v)
 	}
 	for (i = 0; i < v->dev.nr_queues; i++)
 		v->dev.ring[i].state = drv_device_base(&v->drv[i]);
-	err = dp->ops->start(dp);
+	err = datapath_start(dp);
 	CHECK(!err, "start: %s", strerror(-err));
 	v->running = true;
 }
 
 void vdisk_stop(struct vdisk *v)
 {
-	v->dev.datapath->ops->stop(v->dev.datapath);
+	datapath_stop(v->dev.datapath);
 	v->running = false;
 }
 
