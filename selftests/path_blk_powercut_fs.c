@@ -3,7 +3,8 @@
  * A power cut of a disk whose data lie in a file: once the file system's journal is
  * replayed, what was acknowledged and flushed is there.
  *
- * in:  /dev/vkick-blk on a sparse file in ext4 over dm-log-writes; POWERCUT_SEED
+ * in:  /dev/vkick-blk on a sparse file in ext4 over dm-log-writes;
+ *      POWERCUT_ROUNDS of each test (default: 1), POWERCUT_SEED of the first (1)
  * out: the file system mounts; no sector lost, none with what nobody wrote
  */
 #define _GNU_SOURCE
@@ -121,9 +122,9 @@ FIXTURE_TEARDOWN(cut_fs)
 	backend_sweep();
 }
 
-TEST_F_TIMEOUT(cut_fs, of_a_sparse_file_loses_nothing_promised, 120)
+static void cut_once(struct __test_metadata *_metadata, const struct cut_conf *conf, u64 seed)
 {
-	u64 seed = cut_from_env("POWERCUT_SEED", 1), fs_bytes = FS_MIB * MIB_SECTORS * SECTOR;
+	u64 fs_bytes = FS_MIB * MIB_SECTORS * SECTOR;
 	struct null_conf data_conf = { .mib = FS_MIB }, log_conf = { .mib = LOG_MIB };
 	struct pc_conf pconf = {
 		.sectors = FILE_MIB * MIB_SECTORS,
@@ -149,7 +150,7 @@ TEST_F_TIMEOUT(cut_fs, of_a_sparse_file_loses_nothing_promised, 120)
 	top = lw_make("cut", &below, &log);
 	ASSERT_EQ(0, __fs_mount(&fs, "fs", &top, NULL));
 	pc_init(&pc, &pconf);
-	cut_run_load(&pc, file.path, &top, &variant->conf, seed);
+	cut_run_load(&pc, file.path, &top, conf, seed);
 	fs_umount(&fs);
 	lw_end(&top);
 
@@ -163,10 +164,23 @@ TEST_F_TIMEOUT(cut_fs, of_a_sparse_file_loses_nothing_promised, 120)
 	EXPECT_LE(CUTS / 2, v.marks);
 	EXPECT_EQ(0, v.lost);
 	EXPECT_EQ(0, v.alien);
-	if (variant->conf.direct)
+	if (conf->direct)
 		EXPECT_EQ(0, v.torn);
 	pc_free(&pc);
 	free(image);
+}
+
+/* Each round has two minutes, however many there are. */
+TEST_F_TIMEOUT(cut_fs, of_a_sparse_file_loses_nothing_promised, 3600)
+{
+	u64 seed = cut_from_env("POWERCUT_SEED", 1), rounds = cut_from_env("POWERCUT_ROUNDS", 1);
+
+	for (; rounds; rounds--, seed++) {
+		alarm(120);
+		cut_once(_metadata, &variant->conf, seed);
+		ASSERT_TRUE(__test_passed(_metadata)) TH_LOG("seed %llu", (unsigned long long)seed);
+		backend_sweep();
+	}
 }
 
 TEST_HARNESS_MAIN

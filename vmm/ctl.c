@@ -2,7 +2,7 @@
 /*
  * The control socket: JSON, a line in, a line out.
  *
- * in:  {"cmd": "status"}, {"cmd": "stats"}, {"cmd": "quit"},
+ * in:  {"cmd": "status"}, or stats, pause, resume, reset, quit;
  *      {"cmd": "switch", "device": "disk0", "datapath": "user"}, or
  *      {"cmd": "resize", "device": "disk0", "bytes": 1073741824}, bytes optional
  * out: {"ok": true, ...} or {"ok": false, "error": "..."}
@@ -99,6 +99,25 @@ static json_t *switch_datapath(const json_t *request)
 	return reply;
 }
 
+/* The guest's memory is not changed by anything but ourselves from here on. */
+static json_t *pause_vm(void)
+{
+	vcpu_pause_all(ctl_vm);
+	pthread_mutex_lock(&ctl_vm->lock);
+	virtio_hold_all();
+	pthread_mutex_unlock(&ctl_vm->lock);
+	return ok_reply(stats_status_json());
+}
+
+static json_t *resume_vm(void)
+{
+	pthread_mutex_lock(&ctl_vm->lock);
+	virtio_unhold_all();
+	pthread_mutex_unlock(&ctl_vm->lock);
+	vcpu_resume_all(ctl_vm);
+	return ok_reply(stats_status_json());
+}
+
 static json_t *answer(const char *line, size_t bytes)
 {
 	json_error_t err;
@@ -113,17 +132,23 @@ static json_t *answer(const char *line, size_t bytes)
 		reply = ok_reply(stats_status_json());
 	else if (!strcmp(cmd, "stats"))
 		reply = ok_reply(stats_json());
-	else if (!strcmp(cmd, "quit"))
+	else if (!strcmp(cmd, "pause"))
+		reply = pause_vm();
+	else if (!strcmp(cmd, "resume"))
+		reply = resume_vm();
+	else if (!strcmp(cmd, "reset") || !strcmp(cmd, "quit"))
 		reply = ok_reply(json_object());
 	else if (!strcmp(cmd, "resize"))
 		reply = resize(request);
 	else if (!strcmp(cmd, "switch"))
 		reply = switch_datapath(request);
 	else
-		reply = error_reply("unknown cmd: give status, stats, resize, switch or quit");
+		reply = error_reply("unknown cmd: give status, stats, pause, resume, reset, resize, switch or quit");
 	/* After the reply was made, whose state is still "running". */
 	if (cmd && !strcmp(cmd, "quit"))
 		vm_end(ctl_vm, VM_QUIT);
+	else if (cmd && !strcmp(cmd, "reset"))
+		vm_end(ctl_vm, VM_REBOOT);
 	json_decref(request);
 	return reply;
 }

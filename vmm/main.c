@@ -72,7 +72,7 @@ static int run(int argc, char **argv)
 
 	for (;;) {
 		end = boot_once(&vm);
-		if (end != VM_RESET || !opts.reboot)
+		if (end != VM_REBOOT && !(end == VM_RESET && opts.reboot))
 			break;
 		shut_down(&vm);
 	}
@@ -84,7 +84,7 @@ static int run(int argc, char **argv)
 static int ctl(int argc, char **argv)
 {
 	if (argc < 2)
-		die_usage("ctl: give a socket, then status, stats, resize or quit");
+		die_usage("ctl: give a socket, then status, stats, pause, resume, reset, resize, switch or quit");
 	return ctl_client(argv[0], argv + 1, argc - 1);
 }
 

@@ -29,11 +29,14 @@ static const char *state_name(void)
 		[VM_RUNNING] = "running",
 		[VM_POWERED_OFF] = "powered-off",
 		[VM_RESET] = "reset",
+		[VM_REBOOT] = "reset",
 		[VM_QUIT] = "quit",
 		[VM_FAILED] = "failed",
 	};
 
-	return names[atomic_load(&stats_vm->state)];
+	enum vm_state state = atomic_load(&stats_vm->state);
+
+	return state == VM_RUNNING && atomic_load(&stats_vm->paused) ? "paused" : names[state];
 }
 
 /* Resident memory: the guest's RAM, and everything else, which is ours. */

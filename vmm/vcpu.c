@@ -207,6 +207,23 @@ static void handle_exit(struct vcpu *vcpu)
 	}
 }
 
+/* Until the VM goes on, or ends. */
+static void park(struct vcpu *vcpu)
+{
+	struct vm *vm = vcpu->vm;
+
+	pthread_mutex_lock(&vm->park_lock);
+	vm->nr_parked++;
+	pthread_cond_broadcast(&vm->park_cond);
+	while (atomic_load(&vm->paused) && atomic_load(&vm->state) == VM_RUNNING)
+		pthread_cond_wait(&vm->park_cond, &vm->park_lock);
+	vm->nr_parked--;
+	vcpu->run->immediate_exit = 0;
+	pthread_mutex_unlock(&vm->park_lock);
+	/* So that the guest's watchdogs know; it may have no such clock. */
+	ioctl(vcpu->fd, KVM_KVMCLOCK_CTRL, 0);
+}
+
 static void *vcpu_thread(void *arg)
 {
 	struct vcpu *vcpu = arg;
@@ -216,7 +233,9 @@ static void *vcpu_thread(void *arg)
 	snprintf(name, sizeof(name), "vkick-vcpu%u", vcpu->id);
 	pthread_setname_np(pthread_self(), name);
 	while (atomic_load_explicit(&vm->state, memory_order_relaxed) == VM_RUNNING) {
-		if (!ioctl(vcpu->fd, KVM_RUN, 0)) {
+		if (atomic_load_explicit(&vm->paused, memory_order_relaxed)) {
+			park(vcpu);
+		} else if (!ioctl(vcpu->fd, KVM_RUN, 0)) {
 			handle_exit(vcpu);
 		} else if (errno == EINTR) {
 			count(vcpu, EXIT_INTR);
@@ -225,6 +244,10 @@ static void *vcpu_thread(void *arg)
 			vm_end(vm, VM_FAILED);
 		}
 	}
+	pthread_mutex_lock(&vm->park_lock);
+	vm->nr_parked++;
+	pthread_cond_broadcast(&vm->park_cond);
+	pthread_mutex_unlock(&vm->park_lock);
 	return NULL;
 }
 
@@ -235,12 +258,28 @@ static void on_kick(int sig)
 	(void)sig;
 }
 
+/*
+ * vm->state or vm->paused was changed before. immediate_exit catches a thread between its
+ * look at these and KVM_RUN, the signal one inside.
+ */
+static void kick_all(struct vm *vm)
+{
+	u32 i;
+
+	for (i = 0; i < vm->opts->cpus; i++) {
+		*(volatile __u8 *)&vm->vcpus[i].run->immediate_exit = 1;
+		pthread_kill(vm->vcpus[i].thread, KICK_SIGNAL);
+	}
+}
+
 void vcpu_start_all(struct vm *vm)
 {
 	struct sigaction sa = { .sa_handler = on_kick };
 	pthread_attr_t attr;
 	u32 i;
 
+	atomic_store(&vm->paused, false);
+	vm->nr_parked = 0;
 	sigaction(KICK_SIGNAL, &sa, NULL);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, THREAD_STACK_BYTES);
@@ -258,14 +297,28 @@ void vcpu_stop_all(struct vm *vm)
 {
 	u32 i;
 
-	/*
-	 * vm->state is no longer VM_RUNNING. immediate_exit catches a thread
-	 * between its look at the state and KVM_RUN, the signal one inside.
-	 */
-	for (i = 0; i < vm->opts->cpus; i++) {
-		*(volatile __u8 *)&vm->vcpus[i].run->immediate_exit = 1;
-		pthread_kill(vm->vcpus[i].thread, KICK_SIGNAL);
-	}
+	kick_all(vm);
+	pthread_mutex_lock(&vm->park_lock);
+	pthread_cond_broadcast(&vm->park_cond);
+	pthread_mutex_unlock(&vm->park_lock);
 	for (i = 0; i < vm->opts->cpus; i++)
 		pthread_join(vm->vcpus[i].thread, NULL);
+}
+
+void vcpu_pause_all(struct vm *vm)
+{
+	pthread_mutex_lock(&vm->park_lock);
+	atomic_store(&vm->paused, true);
+	kick_all(vm);
+	while (vm->nr_parked < vm->opts->cpus)
+		pthread_cond_wait(&vm->park_cond, &vm->park_lock);
+	pthread_mutex_unlock(&vm->park_lock);
+}
+
+void vcpu_resume_all(struct vm *vm)
+{
+	pthread_mutex_lock(&vm->park_lock);
+	atomic_store(&vm->paused, false);
+	pthread_cond_broadcast(&vm->park_cond);
+	pthread_mutex_unlock(&vm->park_lock);
 }

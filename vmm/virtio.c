@@ -128,6 +128,27 @@ void virtio_pause(struct virtio_dev *dev, void (*between)(struct virtio_dev *dev
 		run(dev);
 }
 
+void virtio_hold_all(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr_devices; i++) {
+		devices[i]->held |= devices[i]->running;
+		stop(devices[i]);
+	}
+}
+
+void virtio_unhold_all(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr_devices; i++) {
+		if (devices[i]->held)
+			run(devices[i]);
+		devices[i]->held = false;
+	}
+}
+
 int virtio_take_over(struct virtio_dev *dev, struct datapath *new)
 {
 	struct datapath *old = dev->datapath, *out = old;
@@ -162,6 +183,7 @@ void virtio_reset(struct virtio_dev *dev)
 	unsigned int i;
 
 	stop(dev);
+	dev->held = false;
 	if (dev->class->reset)
 		dev->class->reset(dev);
 	dev->status = 0;

@@ -91,7 +91,7 @@ struct virtq {
  * @poll_us: for how long they look for more before they ask for a kick; 0: not at all
  * @priv: the class's
  * @ring: what the datapath gets, by queue; @q: the rest, by queue
- * @running: the datapath is started
+ * @running: the datapath is started; @held: it will be, when the VM goes on
  * @exits_notify: doorbell writes that came here and not to the eventfd
  * @past: counters of datapaths that it had before, by queue
  * @switches: between datapaths, so far
@@ -116,6 +116,7 @@ struct virtio_dev {
 	u8 generation;
 	u16 config_vector;
 	bool running;
+	bool held;
 	struct datapath_queue ring[VIRTIO_MAX_QUEUES];
 	struct virtq q[VIRTIO_MAX_QUEUES];
 	u64 exits_notify;
@@ -155,6 +156,9 @@ void virtio_reset(struct virtio_dev *dev);
 void virtio_needs_reset(struct virtio_dev *dev, const char *why);
 /* The config space is no longer what the driver read: interrupts it. */
 void virtio_config_changed(struct virtio_dev *dev);
+/* No device has anything in flight, or touches guest memory, from the one to the other. */
+void virtio_hold_all(void);
+void virtio_unhold_all(void);
 /*
  * Another datapath serves the queues from where the one so far ended. Return: 0, or
  * -errno, and the one so far goes on.

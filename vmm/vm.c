@@ -96,6 +96,8 @@ void vm_init(struct vm *vm, const struct opts *opts)
 	*vm = (struct vm) { .opts = opts, .fd = -1, .state = VM_RUNNING };
 	vm->start_ns = monotonic_ns();
 	pthread_mutex_init(&vm->lock, NULL);
+	pthread_mutex_init(&vm->park_lock, NULL);
+	pthread_cond_init(&vm->park_cond, NULL);
 	vm->wake_fd = vm_eventfd();
 
 	open_kvm(vm);

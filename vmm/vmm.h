@@ -170,6 +170,7 @@ enum vm_state {
 	VM_RUNNING,
 	VM_POWERED_OFF,		/* the guest's wish */
 	VM_RESET,		/* the guest's wish, or a triple fault */
+	VM_REBOOT,		/* ours: a reset, whatever --on-reset says */
 	VM_QUIT,		/* ours: control socket, escape, signal */
 	VM_FAILED,		/* KVM cannot go on */
 };
@@ -194,6 +195,12 @@ struct vm {
 	size_t run_bytes;		/* of struct kvm_run's mapping */
 	struct kvm_cpuid2 *cpuid;	/* KVM's, adapted for each vCPU */
 	struct vcpu *vcpus;		/* opts->cpus of them */
+
+	/* Of vcpu_pause_all(): innermost, and of these three alone. */
+	pthread_mutex_t park_lock;
+	pthread_cond_t park_cond;
+	_Atomic bool paused;
+	u32 nr_parked;			/* threads that run no guest: parked, or ended */
 
 	_Atomic enum vm_state state;
 	int wake_fd;			/* eventfd: state has changed */
@@ -241,6 +248,12 @@ void vcpu_set_entry(struct vm *vm, u64 rip, u64 rsi);
 void vcpu_start_all(struct vm *vm);
 /* Return: with all threads ended. */
 void vcpu_stop_all(struct vm *vm);
+/*
+ * Return: with no instruction of the guest's executed any more until vcpu_resume_all().
+ * Without vm->lock: an exit is finished first.
+ */
+void vcpu_pause_all(struct vm *vm);
+void vcpu_resume_all(struct vm *vm);
 void vcpu_power_off(struct vm *vm);
 
 struct kvm_cpuid2 *cpuid_get(int kvm_fd);

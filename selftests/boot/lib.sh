@@ -57,6 +57,8 @@ say() { echo "# $*"; }
 show_run()
 {
 	cat "$tmp/err" "$tmp"/*.err 2>/dev/null | sed 's/^/# stderr: /'
+	# A guest that panics boots again, and says little of it.
+	grep -a -h -m 5 -A 3 -E 'Kernel panic|Oops|BUG:|WARNING:' "$tmp/console" "$tmp"/*.console 2>/dev/null | tr -d '\r' | sed 's/^/# console, earlier: /'
 	tail -q -n 15 "$tmp/console" "$tmp"/*.console 2>/dev/null | tr -d '\r' | sed 's/^/# console: /'
 }
 
