@@ -7,8 +7,8 @@
 #
 # Nothing here sleeps: the guest's console is read as it comes, with a deadline for the next line.
 
-# A guest that says nothing for so long hangs. The slowest that our scripts are silent for is a few seconds.
-SILENCE_SECONDS=${SILENCE_SECONDS:-60}
+# A guest that says nothing for so long hangs. The longest silence is the boot: 10 to 25 s, and three times that on a busy host.
+SILENCE_SECONDS=${SILENCE_SECONDS:-120}
 
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
@@ -82,6 +82,19 @@ watch()
 	done
 }
 
+# say_threads PID FD: whether it runs, or waits for what does not come: ticks of each thread, twice.
+say_threads()
+{
+	local n
+	for n in 1 2; do
+		say "ticks in user, kernel, guest: $(for t in /proc/"$1"/task/*; do
+			sed -E 's/^[0-9]+ \((.*)\) (.).*/\1 \2/' "$t/stat" | tr '\n' ' '
+			awk '{ sub(/.*\) /, ""); printf "%d %d %d; ", $12, $13, $41 }' "$t/stat"
+		done 2>/dev/null)"
+		[ $n = 2 ] || read -r -t 2 -u "$2"
+	done
+}
+
 # guest 'CMDLINE' ARG...: runs a guest with these arguments of the VMM to its end.
 # out: $status, the VMM's; $tmp/console, $tmp/err, $tmp/stats. Return: 1 if it hung.
 guest()
@@ -98,6 +111,7 @@ guest()
 		status=$?
 		return 0
 	fi
+	say_threads "$pid" "$fd"
 	kill -KILL "$pid"
 	exec {fd}<&-
 	say "no console output for $SILENCE_SECONDS s"
