@@ -320,6 +320,22 @@ TEST_F(load, a_hundred_starts_leave_nothing_behind)
 	}
 }
 
+/* As a switch does whose other datapath does not start: nothing is released between the two. */
+TEST_F(load, goes_on_after_a_stop_without_a_release)
+{
+	struct datapath *dp;
+	u32 i;
+
+	vdisk_start(&load.v);
+	dp = load.v.dev.datapath;
+	for (i = 0; i < 5; i++) {
+		load_run(50, false);
+		dp->ops->stop(dp);
+		ASSERT_EQ(0, dp->ops->start(dp));
+	}
+	load_run(50, false);
+}
+
 /* ---- A slow backend ------------------------------------------------------------------------ */
 
 FIXTURE(slow)

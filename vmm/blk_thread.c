@@ -302,8 +302,8 @@ static bool turn(struct blk_thread *t)
 	return blk_sqe_retry(t) || more;
 }
 
-/* From a start to a stop. */
-static void run(struct blk_thread *t)
+/* Once: the eventfds are the same until the release. */
+static void watch_all(struct blk_thread *t)
 {
 	struct blk_queue *q;
 	unsigned int i;
@@ -311,10 +311,18 @@ static void run(struct blk_thread *t)
 	blk_sqe_watch(t, t->stop_fd, BLK_TAG_STOP);
 	if (t->u->discard.started)
 		blk_sqe_watch(t, t->discarded_fd, BLK_TAG_DISCARDED);
-	for_each_queue(q, t, i) {
+	for_each_queue(q, t, i)
 		blk_sqe_watch(t, q->r->kick_fd, BLK_TAG_KICK(i));
+}
+
+/* From a start to a stop. */
+static void run(struct blk_thread *t)
+{
+	struct blk_queue *q;
+	unsigned int i;
+
+	for_each_queue(q, t, i)
 		q->runnable = true;	/* a start counts as a kick */
-	}
 	for (;;) {
 		bool more = turn(t);
 
@@ -337,12 +345,15 @@ static void park(struct blk_thread *t)
 void *blk_thread_run(void *arg)
 {
 	struct blk_thread *t = arg;
+	bool watching = false;
 
 	blk_sqe_enter(t);
-	park(t);
-	if (!t->leave) {
+	/* More than once, if another datapath was to take over, and could not. */
+	for (park(t); !t->leave; park(t)) {
+		if (!watching)
+			watch_all(t);
+		watching = true;
 		run(t);
-		park(t);
 	}
 	blk_sqe_leave(t);
 	return NULL;

@@ -12,6 +12,7 @@
  * old one stops, so a switch that cannot be made is found out while the device runs.
  */
 #include <errno.h>
+#include <linux/virtio_config.h>
 #include <string.h>
 
 #include "opts.h"
@@ -121,8 +122,9 @@ int datapath_switch(struct virtio_dev *dev, const struct datapath_ops *to, char 
 	err = virtio_take_over(dev, new);
 	if (err) {
 		to->close(new);
-		return explain(why, "datapath=%s does not start: %s: it stays %s", to->name,
-			       strerror(-err), old->ops->name);
+		return explain(why, "datapath=%s does not start: %s: %s", to->name, strerror(-err),
+			       dev->status & VIRTIO_CONFIG_S_NEEDS_RESET ?
+			       "the guest must reset the device" : "it goes on as it was");
 	}
 	dev->switches++;
 	retire(dev, old);

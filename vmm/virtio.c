@@ -95,6 +95,7 @@ static void run(struct virtio_dev *dev)
 {
 	started(dev, datapath_start(dev->datapath));
 }
+
 static void start(struct virtio_dev *dev)
 {
 	unsigned int i;
