@@ -3,21 +3,19 @@
  * Process 1 of L1: runs the command of this run, carries its output to the host, and reports how it ended.
  *
  * in: virtio-serial ports, and in /run/lab: cmd (a bash script), winsize ("ROWS COLUMNS", only with a terminal), quiet (if
- * it is there, the kernel's messages do not go to the console), spare-cpu (if it is there, the command keeps off the first
- * CPU), dump (when it comes, tasks' stacks go there).
+ * it is there, the kernel's messages do not go to the console), dump (when it comes, tasks' stacks go there).
  * out, on port lab.ctl: "start" when the command starts, "beat" every 2 s while this process is alive and scheduled,
  * "exit STATUS" last; on lab.out and lab.err: the command's stdout and stderr; in /run/lab/dmesg: the kernel's log.
  *
  * STATUS is sent when everything before it has arrived: the host may kill the VM as soon as it reads it. If this process
  * dies the kernel panics, and the host sees a VM that ended without a STATUS.
  */
-#define _GNU_SOURCE /* pipe2, sched_setaffinity */
+#define _GNU_SOURCE /* pipe2 */
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -193,18 +191,6 @@ static void dump_tasks_if_asked(void)
 	close(fd);
 }
 
-/* README.md, "The lab's own faults": guests, so the command and all that it starts, keep off the first CPU. */
-static void leave_first_cpu(void)
-{
-	long cpu, nr = sysconf(_SC_NPROCESSORS_CONF);
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	for (cpu = 1; cpu < nr; cpu++)
-		CPU_SET(cpu, &set);
-	check(sched_setaffinity(0, sizeof(set), &set), "sched_setaffinity");
-}
-
 static void run_command(int out, int err)
 {
 	sigset_t none;
@@ -212,8 +198,6 @@ static void run_command(int out, int err)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	setsid();
-	if (!access("/run/lab/spare-cpu", F_OK))
-		leave_first_cpu();
 	if (tty >= 0) {
 		check(ioctl(tty, TIOCSCTTY, 0), "TIOCSCTTY");
 		dup2(tty, 0);
