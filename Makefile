@@ -10,7 +10,7 @@
 # DESTDIR, PREFIX	as usual, for install
 # KERNEL	the lab's kernel, 6.12 or 6.1 (default: 6.12; for check, both, and debug)
 # T		what `make check` runs: a group, PROGRAM or PROGRAM.TEST (see selftests/run)
-# FUZZ_SECONDS	how long `make fuzz` takes (default: 600)
+# FUZZ_SECONDS	how long each half of `make fuzz` takes (default: 600)
 # B		benchmark for `make bench`: path, guest, ring or blk
 # BLK		-f: all cells of blk, which takes long (see bench/blk)
 
@@ -30,7 +30,7 @@ help:
 	@echo '                        T=PROGRAM or T=PROGRAM.TEST: that one; T=lint|native|lab|module|boot: a group;'
 	@echo '                        build/check has the logs'
 	@echo '  make check-debug      the module on that kernel, and its fuzzers for an hour'
-	@echo '  make check-long       1000 switches between datapaths, and many power cuts'
+	@echo '  make check-long       1000 switches between datapaths, many power cuts, 10 million accesses to the device model'
 	@echo '  make coverage-module  which lines of the module its tests run'
 	@echo '  make bench            benchmarks: a table and JSON in build/bench (B=path|guest|ring|blk)'
 	@echo '  KERNEL=6.12|6.1       with any of these: the Debian kernel that loads the module'
@@ -44,7 +44,7 @@ help:
 	@echo 'For developers:'
 	@echo '  make lint             sparse, checkpatch, warnings of both kernels'
 	@echo '  make coverage         which lines of ring/ its tests run'
-	@echo '  make fuzz             fuzz ring/ for FUZZ_SECONDS=600; make fuzz-corpus keeps what that found'
+	@echo '  make fuzz             fuzz ring/, then vmm/, FUZZ_SECONDS=600 each; make fuzz-corpus keeps what that found'
 	@echo '  make mutants          put known faults in, one by one, and see the tests catch them (M=NAME: some)'
 	@echo '  make clean            remove what was built; downloads stay in ~/.cache/vkick'
 
@@ -101,7 +101,7 @@ FUZZ_SECONDS ?= 600
 fuzz:
 	lab/setup
 	$(MAKE) -C selftests fuzzer O=$(O)/selftests
-	FUZZ_SECONDS=$(FUZZ_SECONDS) SELFTESTS=$(O)/selftests selftests/run -t $$(($(FUZZ_SECONDS) + 120)) ring_fuzz
+	FUZZ_SECONDS=$(FUZZ_SECONDS) SELFTESTS=$(O)/selftests selftests/run -t $$(($(FUZZ_SECONDS) + 120)) ring_fuzz vmm_fuzz
 
 .PHONY: mutants
 mutants:

@@ -97,10 +97,11 @@ static bool is_pending(const struct msix_vector *v)
 
 static u32 *entry_word(struct msix *m, u64 off)
 {
-	struct msix_vector *v = &m->vector[off / PCI_MSIX_ENTRY_SIZE];
+	struct msix_vector *v;
 
 	if (off / PCI_MSIX_ENTRY_SIZE >= m->nr)
 		return NULL;
+	v = &m->vector[off / PCI_MSIX_ENTRY_SIZE];
 	switch (off % PCI_MSIX_ENTRY_SIZE) {
 	case PCI_MSIX_ENTRY_LOWER_ADDR:
 		return &v->addr_lo;

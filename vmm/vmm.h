@@ -75,7 +75,7 @@ int explain(char *why, const char *fmt, ...) __attribute__((format(printf, 2, 3)
 
 /**
  * struct bus_ops - what answers accesses to a range
- * @read: @off from the range's start, @len 1, 2, 4 or 8
+ * @read: @off from the range's start, @len 1 to 8: an access that crosses a page comes in odd parts
  * @write: the same; may move or remove any range, its own too
  */
 struct bus_ops {

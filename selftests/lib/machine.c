@@ -1,0 +1,530 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A machine for tests: see machine.h.
+ *
+ * All of vmm/ but main() and log.c is linked in, and nothing of it needs a CPU until a guest runs.
+ */
+#include "machine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/pci_regs.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_pci.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* BARs as virtio_pci.c has them. */
+#define BAR_VIRTIO	0
+#define BAR_MSIX	2
+#define BAR_PIO		4
+#define AT_NOTIFY	0x3000
+#define AT_PBA		0x1000
+#define DOORBELL_BYTES	4
+
+/**
+ * struct fake - a datapath that serves nothing, and minds the rules of datapath.h
+ */
+struct fake {
+	struct datapath dp;
+	bool runs;
+	u32 starts;
+};
+
+static struct {
+	struct vm vm;
+	struct opts opts;
+	struct fake fake[NR_MACHINE_DEVICES];
+	unsigned int nr_fakes;
+	bool owed[NR_MACHINE_DEVICES][MSIX_MAX_VECTORS];
+	u64 injected[NR_MACHINE_DEVICES][MSIX_MAX_VECTORS];
+} m;
+
+static struct virtio_dev *dev_at(unsigned int dev)
+{
+	struct virtio_dev *d = virtio_dev_at(dev);
+
+	CHECK(d, "no device %u", dev);
+	return d;
+}
+
+/* ---- In place of log.c -------------------------------------------------------------- */
+
+/* A hostile guest makes the VMM warn a million times. */
+void warn(const char *fmt, ...)
+{
+	(void)fmt;
+}
+
+void die(const char *fmt, ...)
+{
+	CHECK(false, "the VMM ends itself: %s", fmt);
+}
+
+void die_usage(const char *fmt, ...)
+{
+	CHECK(false, "the VMM ends itself: %s", fmt);
+}
+
+int explain(char *why, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why, WHY_BYTES, fmt, ap);
+	va_end(ap);
+	return -1;
+}
+
+/* ---- The fake datapath ------------------------------------------------------------- */
+
+static struct fake *fake_of(struct datapath *dp)
+{
+	return container_of(dp, struct fake, dp);
+}
+
+static const struct datapath_ops fake_ops;
+
+static struct datapath *fake_open(struct virtio_dev *dev, char *why)
+{
+	struct fake *f = &m.fake[m.nr_fakes++];
+
+	(void)why;
+	f->dp = (struct datapath) {
+		.ops = &fake_ops, .dev = dev, .features = ~0UL, .max_queue_size = 1024,
+	};
+	return &f->dp;
+}
+
+/* Refuses what the real ones refuse. */
+static int fake_start(struct datapath *dp)
+{
+	struct fake *f = fake_of(dp);
+	unsigned int i;
+
+	CHECK(!f->runs, "%s: started twice", dp->dev->name);
+	for (i = 0; i < dp->dev->nr_queues; i++) {
+		struct vring_dev ring;
+		int err = dp->dev->ring[i].enabled ? datapath_load_ring(dp->dev, &dp->dev->ring[i], &ring) : 0;
+
+		if (err)
+			return err;
+	}
+	f->runs = true;
+	f->starts++;
+	return 0;
+}
+
+static void fake_stop(struct datapath *dp)
+{
+	CHECK(fake_of(dp)->runs, "%s: stopped, and did not run", dp->dev->name);
+	fake_of(dp)->runs = false;
+}
+
+static void fake_stats(struct datapath *dp, unsigned int i, struct datapath_stats *s)
+{
+	(void)dp, (void)i;
+	*s = (struct datapath_stats) { 0 };
+}
+
+static void fake_config_changed(struct datapath *dp)
+{
+	(void)dp;
+}
+
+static const struct datapath_ops fake_ops = {
+	.name = "fake",
+	.open = fake_open,
+	.start = fake_start,
+	.stop = fake_stop,
+	.stats = fake_stats,
+	.config_changed = fake_config_changed,
+};
+
+bool machine_runs(unsigned int dev)
+{
+	return fake_of(dev_at(dev)->datapath)->runs;
+}
+
+u32 machine_starts(unsigned int dev)
+{
+	return fake_of(dev_at(dev)->datapath)->starts;
+}
+
+/* ---- Making it ----------------------------------------------------------------------- */
+
+static void make_ram(struct vm *vm)
+{
+	u8 *ram = mmap(NULL, MACHINE_RAM_BYTES, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	CHECK(ram != MAP_FAILED, "RAM");
+	vm->ram[0] = (struct ram_region) { .bytes = MACHINE_RAM_BYTES, .hva = ram };
+	vm->nr_ram = 1;
+}
+
+void machine_init(void)
+{
+	char file[] = "/tmp/vkick-machine-XXXXXX", disk[128];
+	char *argv[] = {
+		"--kernel", "none", "--serial", "off", "--cpus", "1", "--memory", "4M",
+		"--disk", disk, "--rng", strdupa("datapath=user,notify=mmio,packed=on"),
+		"--rng", strdupa("datapath=user,notify=mmio"),
+	};
+	int fd = mkstemp(file);
+
+	CHECK(fd >= 0 && !ftruncate(fd, MIB), "%s", file);
+	close(fd);
+	snprintf(disk, sizeof(disk), "path=%s,datapath=user,queues=4,notify=pio,packed=on", file);
+	opts_parse(&m.opts, ARRAY_SIZE(argv), argv);
+	m.opts.devices[DISK].datapath = &fake_ops;
+	m.opts.devices[RNG].datapath = &fake_ops;
+
+	m.vm = (struct vm) { .opts = &m.opts, .state = VM_RUNNING, .start_ns = monotonic_ns() };
+	pthread_mutex_init(&m.vm.lock, NULL);
+	m.vm.wake_fd = vm_eventfd();
+	m.vm.fd = fakekvm_new();
+	make_ram(&m.vm);
+	loop_init(&m.vm);
+	power_init(&m.vm);
+	pci_init(&m.vm);
+	virtio_init(&m.vm);
+	irq_power_on(&m.vm);
+	unlink(file);
+}
+
+void machine_reset(void)
+{
+	pthread_mutex_lock(&m.vm.lock);
+	virtio_power_off();
+	pci_reset();
+	pthread_mutex_unlock(&m.vm.lock);
+	m.vm.fd = fakekvm_new();
+	irq_power_on(&m.vm);
+	memset(m.owed, 0, sizeof(m.owed));
+}
+
+/* ---- Accesses --------------------------------------------------------------------------- */
+
+u64 machine_read(bool pio, u64 addr, unsigned int len)
+{
+	u64 v;
+
+	pthread_mutex_lock(&m.vm.lock);
+	v = bus_read(pio ? &m.vm.pio : &m.vm.mmio, addr, len);
+	pthread_mutex_unlock(&m.vm.lock);
+	fakekvm_pump();
+	return len < 8 ? v & ((1UL << 8 * len) - 1) : v;
+}
+
+void machine_write(bool pio, u64 addr, unsigned int len, u64 val)
+{
+	pthread_mutex_lock(&m.vm.lock);
+	bus_write(pio ? &m.vm.pio : &m.vm.mmio, addr, len, val);
+	pthread_mutex_unlock(&m.vm.lock);
+	fakekvm_pump();
+}
+
+static u64 ecam(unsigned int dev, u32 off)
+{
+	return LAYOUT_ECAM + ((u64)(dev + 1) << 15) + off;
+}
+
+u64 machine_cfg_read(unsigned int dev, u32 off, unsigned int len)
+{
+	return machine_read(false, ecam(dev, off), len);
+}
+
+void machine_cfg_write(unsigned int dev, u32 off, unsigned int len, u64 val)
+{
+	machine_write(false, ecam(dev, off), len, val);
+}
+
+u8 machine_cap(unsigned int dev, u8 id, u8 type)
+{
+	u8 at = machine_cfg_read(dev, PCI_CAPABILITY_LIST, 1);
+
+	for (; at; at = machine_cfg_read(dev, at + PCI_CAP_LIST_NEXT, 1))
+		if (machine_cfg_read(dev, at, 1) == id &&
+		    (id != PCI_CAP_ID_VNDR ||
+		     machine_cfg_read(dev, at + offsetof(struct virtio_pci_cap, cfg_type), 1) == type))
+			return at;
+	return 0;
+}
+
+static bool is_io(unsigned int dev, unsigned int bar)
+{
+	return machine_cfg_read(dev, PCI_BASE_ADDRESS_0 + 4 * bar, 1) & PCI_BASE_ADDRESS_SPACE_IO;
+}
+
+void machine_place(unsigned int dev, unsigned int bar, u64 addr)
+{
+	u32 off = PCI_BASE_ADDRESS_0 + 4 * bar;
+	bool io = is_io(dev, bar);
+	u16 command = machine_cfg_read(dev, PCI_COMMAND, 2);
+
+	machine_cfg_write(dev, off, 4, addr);
+	if (!io)
+		machine_cfg_write(dev, off + 4, 4, addr >> 32);
+	machine_cfg_write(dev, PCI_COMMAND, 2, command | (io ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY));
+}
+
+u64 machine_bar(unsigned int dev, unsigned int bar)
+{
+	u32 off = PCI_BASE_ADDRESS_0 + 4 * bar;
+
+	if (is_io(dev, bar))
+		return machine_cfg_read(dev, off, 4) & PCI_BASE_ADDRESS_IO_MASK;
+	return machine_cfg_read(dev, off, 8) & PCI_BASE_ADDRESS_MEM_MASK;
+}
+
+u64 machine_common_read(unsigned int dev, u64 off, unsigned int len)
+{
+	return machine_read(false, machine_bar(dev, BAR_VIRTIO) + off, len);
+}
+
+void machine_common_write(unsigned int dev, u64 off, unsigned int len, u64 val)
+{
+	machine_write(false, machine_bar(dev, BAR_VIRTIO) + off, len, val);
+}
+
+static void drive_queue(unsigned int dev, unsigned int q, u16 num, u64 at)
+{
+	machine_common_write(dev, VIRTIO_PCI_COMMON_Q_SELECT, 2, q);
+	machine_common_write(dev, VIRTIO_PCI_COMMON_Q_SIZE, 2, num);
+	machine_common_write(dev, VIRTIO_PCI_COMMON_Q_MSIX, 2, q + 1);
+	machine_common_write(dev, VIRTIO_PCI_COMMON_Q_DESCLO, 8, at);
+	machine_common_write(dev, VIRTIO_PCI_COMMON_Q_AVAILLO, 8, at + 16UL * num);
+	machine_common_write(dev, VIRTIO_PCI_COMMON_Q_USEDLO, 8, at + 20UL * num);
+	machine_common_write(dev, VIRTIO_PCI_COMMON_Q_ENABLE, 2, 1);
+}
+
+void machine_drive(unsigned int dev, u64 features, u32 enable, u16 num, u64 at)
+{
+	u8 status = VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER;
+	unsigned int q;
+
+	machine_common_write(dev, VIRTIO_PCI_COMMON_STATUS, 1, 0);
+	machine_common_write(dev, VIRTIO_PCI_COMMON_STATUS, 1, status);
+	for (q = 0; q < 2; q++) {
+		machine_common_write(dev, VIRTIO_PCI_COMMON_GFSELECT, 4, q);
+		machine_common_write(dev, VIRTIO_PCI_COMMON_GF, 4, features >> 32 * q);
+	}
+	status |= VIRTIO_CONFIG_S_FEATURES_OK;
+	machine_common_write(dev, VIRTIO_PCI_COMMON_STATUS, 1, status);
+	machine_common_write(dev, VIRTIO_PCI_COMMON_MSIX, 2, 0);
+	for (q = 0; q < 32; q++)
+		if (enable & 1U << q)
+			drive_queue(dev, q, num, at + q * 32UL * num);
+	machine_common_write(dev, VIRTIO_PCI_COMMON_STATUS, 1, status | VIRTIO_CONFIG_S_DRIVER_OK);
+}
+
+void machine_vector_write(unsigned int dev, unsigned int vector, unsigned int word, u32 val)
+{
+	machine_write(false, machine_bar(dev, BAR_MSIX) + vector * PCI_MSIX_ENTRY_SIZE + 4 * word, 4, val);
+}
+
+u32 machine_vector_read(unsigned int dev, unsigned int vector, unsigned int word)
+{
+	return machine_read(false, machine_bar(dev, BAR_MSIX) + vector * PCI_MSIX_ENTRY_SIZE + 4 * word, 4);
+}
+
+void machine_msix_control(unsigned int dev, bool enable, bool mask)
+{
+	machine_cfg_write(dev, machine_cap(dev, PCI_CAP_ID_MSIX, 0) + PCI_MSIX_FLAGS, 2,
+			  (enable ? PCI_MSIX_FLAGS_ENABLE : 0) | (mask ? PCI_MSIX_FLAGS_MASKALL : 0));
+}
+
+void machine_raise(unsigned int dev, unsigned int vector)
+{
+	struct msix_vector *v = &dev_at(dev)->msix.vector[vector];
+
+	m.owed[dev][vector] = true;
+	m.injected[dev][vector] = fakekvm_injected(v->gsi);
+	ev_signal(v->fd);
+	fakekvm_pump();
+}
+
+bool machine_is_pending(unsigned int dev, unsigned int vector)
+{
+	u64 pba = machine_bar(dev, BAR_MSIX) + AT_PBA;
+
+	return machine_read(false, pba + vector / 32 * 4, 4) >> vector % 32 & 1;
+}
+
+/* ---- What must be so --------------------------------------------------------------------- */
+
+static void check_bus(const struct bus *bus)
+{
+	unsigned int i;
+
+	for (i = 1; i < bus->nr; i++)
+		CHECK(bus->range[i - 1]->base + (bus->range[i - 1]->len - 1) < bus->range[i]->base,
+		      "ranges at %#lx and %#lx overlap", bus->range[i - 1]->base, bus->range[i]->base);
+}
+
+static bool bus_has(const struct bus *bus, const struct bus_range *r)
+{
+	unsigned int i;
+
+	for (i = 0; i < bus->nr; i++)
+		if (bus->range[i] == r)
+			return true;
+	return false;
+}
+
+/* Whether something else is where [base, base + len) would be. */
+static bool is_taken(const struct bus *bus, u64 base, u64 len)
+{
+	unsigned int i;
+
+	for (i = 0; i < bus->nr; i++) {
+		const struct bus_range *r = bus->range[i];
+
+		if (r->base <= base + (len - 1) && base <= r->base + (r->len - 1))
+			return true;
+	}
+	return false;
+}
+
+static u32 word_at(const struct pci_dev *pci, u32 off)
+{
+	u32 v;
+
+	memcpy(&v, pci->cfg + off, sizeof(v));
+	return v;
+}
+
+/* PCI 3.0, 6.2.5: it decodes where its register says while its kind of decoding is on. */
+static void check_bar(struct pci_dev *pci, unsigned int nr)
+{
+	struct pci_bar *bar = &pci->bar[nr];
+	const struct bus *bus = bar->io ? &m.vm.pio : &m.vm.mmio;
+	u32 off = PCI_BASE_ADDRESS_0 + 4 * nr, command = word_at(pci, PCI_COMMAND);
+	u64 at;
+
+	if (!bar->bytes)
+		return;
+	at = bar->io ? word_at(pci, off) & ~3U : (word_at(pci, off) & ~15U) | (u64)word_at(pci, off + 4) << 32;
+	CHECK(!(at & (bar->bytes - 1)), "BAR %u at %#lx, of %#lx bytes", nr, at, bar->bytes);
+	if (!(command & (bar->io ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY)))
+		at = 0;
+	CHECK(bar->mapped == bus_has(bus, &bar->range), "BAR %u", nr);
+	if (bar->mapped) {
+		CHECK(bar->range.base == at && at, "BAR %u is at %#lx, not %#lx", nr, bar->range.base, at);
+		return;
+	}
+	CHECK(!at || (bar->io && at > 0xffff) || (!bar->io && at < MACHINE_RAM_BYTES) ||
+	      is_taken(bus, at, bar->bytes), "BAR %u is not at %#lx, where nobody is", nr, at);
+}
+
+static u32 check_doorbells(struct virtio_dev *d)
+{
+	const struct pci_bar *bar = &d->pci.bar[d->notify_pio ? BAR_PIO : BAR_VIRTIO];
+	u32 i, armed = 0;
+
+	for (i = 0; i < d->nr_queues; i++) {
+		u64 at = bar->range.base + (d->notify_pio ? 0 : AT_NOTIFY) + DOORBELL_BYTES * i;
+
+		CHECK(d->q[i].bell.armed == bar->mapped, "%s: doorbell %u", d->name, i);
+		if (!bar->mapped)
+			continue;
+		armed++;
+		CHECK(fakekvm_has_doorbell(d->ring[i].kick_fd, at, d->notify_pio),
+		      "%s: no doorbell %u at %#lx", d->name, i, at);
+	}
+	return armed;
+}
+
+static bool readable(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	return poll(&p, 1, 0) == 1;
+}
+
+/* PCI 3.0, 6.8.2: an unmasked vector interrupts, a masked one remembers. */
+static u32 check_vectors(unsigned int dev, struct virtio_dev *d)
+{
+	u16 flags = word_at(&d->pci, d->msix.cap) >> 16;
+	u32 i, attached = 0;
+
+	for (i = 0; i < d->msix.nr; i++) {
+		struct msix_vector *v = &d->msix.vector[i];
+		bool open = flags & PCI_MSIX_FLAGS_ENABLE && !(flags & PCI_MSIX_FLAGS_MASKALL) && !(v->ctrl & 1);
+
+		CHECK(fakekvm_has_irqfd(v->fd, v->gsi) == open, "%s: vector %u", d->name, i);
+		if (!open) {
+			/* A reset of the device takes events back. */
+			m.owed[dev][i] &= readable(v->fd);
+			continue;
+		}
+		attached++;
+		CHECK(fakekvm_routes(v->gsi, (u64)v->addr_hi << 32 | v->addr_lo, v->data),
+		      "%s: vector %u: not the table's message", d->name, i);
+		CHECK(!readable(v->fd), "%s: vector %u keeps what was delivered", d->name, i);
+		CHECK(!m.owed[dev][i] || fakekvm_injected(v->gsi) > m.injected[dev][i],
+		      "%s: vector %u: an event was lost", d->name, i);
+		m.owed[dev][i] = false;
+	}
+	return attached;
+}
+
+/* VIRTIO 1.2, 2.1, 3.1 and 4.1.4.3 */
+static void check_device(struct virtio_dev *d)
+{
+	u8 s = d->status;
+	u32 i;
+
+	CHECK(!(s & VIRTIO_CONFIG_S_DRIVER_OK) || s & VIRTIO_CONFIG_S_FEATURES_OK, "%s: status %#x", d->name, s);
+	CHECK(!(s & VIRTIO_CONFIG_S_FEATURES_OK) || !(d->acked & ~d->offered), "%s: features", d->name);
+	CHECK(!d->running || s & VIRTIO_CONFIG_S_DRIVER_OK, "%s: runs without a driver", d->name);
+	CHECK(d->running || d->held || s & VIRTIO_CONFIG_S_NEEDS_RESET || !(s & VIRTIO_CONFIG_S_DRIVER_OK),
+	      "%s: its driver thinks that it runs", d->name);
+	CHECK(d->datapath->ops != &fake_ops || fake_of(d->datapath)->runs == d->running, "%s: datapath", d->name);
+	CHECK(d->config_vector < d->msix.nr || d->config_vector == MSIX_NO_VECTOR, "%s: config vector", d->name);
+	for (i = 0; i < d->nr_queues; i++) {
+		CHECK(d->ring[i].num && d->ring[i].num <= d->queue_size, "%s: queue of %u", d->name, d->ring[i].num);
+		CHECK(d->q[i].vector < d->msix.nr || d->q[i].vector == MSIX_NO_VECTOR, "%s: vector", d->name);
+	}
+}
+
+static void check_read_only(const struct virtio_dev *d)
+{
+	u32 i;
+
+	for (i = 0; i < PCI_CFG_BYTES; i++) {
+		u8 mask = d->pci.wmask[i];
+
+		CHECK((d->pci.cfg[i] & ~mask) == (d->pci.reset_cfg[i] & ~mask),
+		      "%s: config byte %#x: its fixed bits changed", d->name, i);
+	}
+}
+
+void machine_check(void)
+{
+	u32 doorbells = 0, vectors = 0;
+	unsigned int i, nr;
+
+	pthread_mutex_lock(&m.vm.lock);
+	check_bus(&m.vm.pio);
+	check_bus(&m.vm.mmio);
+	for (i = 0; i < NR_MACHINE_DEVICES; i++) {
+		struct virtio_dev *d = dev_at(i);
+
+		for (nr = 0; nr < PCI_NR_BARS; nr++)
+			check_bar(&d->pci, nr);
+		check_read_only(d);
+		check_device(d);
+		doorbells += check_doorbells(d);
+		vectors += check_vectors(i, d);
+	}
+	CHECK(doorbells == fakekvm_nr_doorbells(), "KVM has %u doorbells, not %u", fakekvm_nr_doorbells(), doorbells);
+	CHECK(vectors == fakekvm_nr_irqfds(), "KVM has %u irqfds, not %u", fakekvm_nr_irqfds(), vectors);
+	pthread_mutex_unlock(&m.vm.lock);
+}

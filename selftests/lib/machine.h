@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The VMM's machine without vCPUs: its own buses, PCI, MSI-X and virtio devices over lib/fakekvm.
+ *
+ * in:  accesses as a vCPU's exits would bring them
+ * out: what the guest would read; machine_check(), which knows what must be so after each of them
+ */
+#ifndef SELFTEST_MACHINE_H
+#define SELFTEST_MACHINE_H
+
+#include "fakekvm.h"
+
+#include "../../vmm/layout.h"
+#include "../../vmm/opts.h"
+#include "../../vmm/virtio.h"
+
+#define MACHINE_RAM_BYTES	(4 * MIB)
+
+/* Its devices, by virtio_dev_at(); the host bridge has slot 0, so each is in its number's plus one. */
+enum {
+	DISK,		/* four queues, doorbells in ports, the fake datapath */
+	RNG,		/* doorbells in memory, the fake datapath */
+	RNG_USER,	/* the VMM's own userspace datapath, with its thread */
+	NR_MACHINE_DEVICES
+};
+
+/* Once in a process. */
+void machine_init(void);
+/* What a guest's reset does to devices, with a new VM of KVM's afterwards. */
+void machine_reset(void);
+
+u64 machine_read(bool pio, u64 addr, unsigned int len);
+void machine_write(bool pio, u64 addr, unsigned int len, u64 val);
+
+/* Config space, by ECAM. */
+u64 machine_cfg_read(unsigned int dev, u32 off, unsigned int len);
+void machine_cfg_write(unsigned int dev, u32 off, unsigned int len, u64 val);
+/* Offset of the first capability of @id, for vendor ones of that virtio type too; 0: none. */
+u8 machine_cap(unsigned int dev, u8 id, u8 type);
+
+/* A device's BAR, at @addr, which is then decoded as well. */
+void machine_place(unsigned int dev, unsigned int bar, u64 addr);
+/* Where the guest has it. */
+u64 machine_bar(unsigned int dev, unsigned int bar);
+
+/* Common config, by BAR 0, which is placed. */
+u64 machine_common_read(unsigned int dev, u64 off, unsigned int len);
+void machine_common_write(unsigned int dev, u64 off, unsigned int len, u64 val);
+/* All that a driver does up to DRIVER_OK, with queues of @num, where @enable has bits, in RAM from @at on. */
+void machine_drive(unsigned int dev, u64 features, u32 enable, u16 num, u64 at);
+
+/* MSI-X: an entry's word, message control, and an event of the device's. */
+void machine_vector_write(unsigned int dev, unsigned int vector, unsigned int word, u32 val);
+u32 machine_vector_read(unsigned int dev, unsigned int vector, unsigned int word);
+void machine_msix_control(unsigned int dev, bool enable, bool mask);
+void machine_raise(unsigned int dev, unsigned int vector);
+bool machine_is_pending(unsigned int dev, unsigned int vector);
+
+/* Whether the fake datapath of @dev runs; starts so far. */
+bool machine_runs(unsigned int dev);
+u32 machine_starts(unsigned int dev);
+
+/* Aborts unless KVM, the buses and the datapaths are as the registers say. */
+void machine_check(void);
+
+#endif
