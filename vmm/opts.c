@@ -19,11 +19,16 @@ static const char help[] =
 "       vkick --version | --help\n"
 "\n"
 "options of vkick run:\n"
-"  -k, --kernel FILE        a bzImage (vmlinuz) to boot\n"
+"  -k, --kernel FILE        what to boot: a bzImage (vmlinuz), a vmlinux\n"
+"                           with a PVH entry, or a multiboot image\n"
 "  -i, --initrd FILE        its initramfs\n"
 "  -p, --cmdline STRING     its command line\n"
 "  -c, --cpus N             virtual CPUs (1)\n"
-"  -m, --memory SIZE        guest memory, as 512M or 2G (512M)\n"
+"  -m, --memory SIZE[,shared=on][,file=FILE]\n"
+"                           guest memory, as 512M or 2G (512M); for others\n"
+"                           to map: of memory that has no name, or of FILE\n"
+"      --hugepages 2M|1G    made of huge pages\n"
+"      --prefault on        all of it taken before the guest runs\n"
 "      --disk path=FILE,datapath=kernel|user|auto[,KEY=VALUE...]\n"
 "                           a disk; may be repeated. Keys: readonly, direct,\n"
 "                           serial, block-size, cache, queues, queue-size,\n"
@@ -71,7 +76,8 @@ static void set_cpus(struct opts *o, const char *v)
 	o->cpus = n;
 }
 
-static void set_memory(struct opts *o, const char *v)
+/* A number with M or G. Return: bytes; 0 if it is none. */
+static u64 size_of(const char *v)
 {
 	char *end;
 	u64 n = opts_number(v, &end), unit = 0;
@@ -80,11 +86,49 @@ static void set_memory(struct opts *o, const char *v)
 		unit = MIB;
 	else if (!strcmp(end, "G"))
 		unit = GIB;
-	if (end == v || !unit || errno || !n)
-		die_usage("--memory %s: not a size: give a number with M or G, as 512M or 2G", v);
-	if (n > (1UL << 46) / unit)
-		die_usage("--memory %s: too much: at most 64 TiB", v);
-	o->memory_bytes = n * unit;
+	if (end == v || !unit || errno || n > UINT64_MAX / unit)
+		return 0;
+	return n * unit;
+}
+
+/* SIZE[,shared=on|off][,file=FILE] */
+static void set_memory(struct opts *o, const char *v)
+{
+	char *copy = strdup(v), *save = NULL, *size = copy ? strtok_r(copy, ",", &save) : NULL, *key;
+
+	if (!copy)
+		die("--memory: out of memory");
+	o->memory_bytes = size ? size_of(size) : 0;
+	if (!o->memory_bytes)
+		die_usage("--memory %s: not a size: give a number with M or G, as 512M or 2G", size ? size : v);
+	if (o->memory_bytes > 1UL << 46)
+		die_usage("--memory %s: too much: at most 64 TiB", size);
+	o->memory_file = NULL;
+	o->memory_shared = false;
+	while ((key = strtok_r(NULL, ",", &save))) {
+		if (!strncmp(key, "file=", 5) && key[5])
+			o->memory_file = key + 5;
+		else if (!strcmp(key, "shared=on") || !strcmp(key, "shared=off"))
+			o->memory_shared = !strcmp(key, "shared=on");
+		else
+			die_usage("--memory %s: unknown key %s: there are file=FILE and shared=on|off", size, key);
+	}
+	if (!o->memory_file)
+		free(copy);
+}
+
+static void set_hugepages(struct opts *o, const char *v)
+{
+	o->huge_page_bytes = strcmp(v, "off") ? size_of(v) : 0;
+	if (strcmp(v, "off") && o->huge_page_bytes != 2 * MIB && o->huge_page_bytes != GIB)
+		die_usage("--hugepages %s: give 2M, 1G or off", v);
+}
+
+static void set_prefault(struct opts *o, const char *v)
+{
+	if (strcmp(v, "on") && strcmp(v, "off"))
+		die_usage("--prefault %s: give on or off", v);
+	o->prefault = !strcmp(v, "on");
 }
 
 static void set_serial(struct opts *o, const char *v)
@@ -119,6 +163,8 @@ static const struct {
 	{ "cmdline", 'p', set_cmdline },
 	{ "cpus", 'c', set_cpus },
 	{ "memory", 'm', set_memory },
+	{ "hugepages", 0, set_hugepages },
+	{ "prefault", 0, set_prefault },
 	{ "serial", 0, set_serial },
 	{ "ctl", 0, set_ctl },
 	{ "on-reset", 0, set_on_reset },
@@ -190,4 +236,9 @@ void opts_parse(struct opts *o, int argc, char **argv)
 		parse_one(o, argc, argv, &i);
 	if (!o->kernel)
 		die_usage("--kernel: missing: give a bzImage (vmlinuz) to boot");
+	if (o->memory_file && o->huge_page_bytes)
+		die_usage("--hugepages with --memory file=: the file decides: give one on hugetlbfs instead");
+	if (o->huge_page_bytes && o->memory_bytes % o->huge_page_bytes)
+		die_usage("--memory %luM: not whole huge pages of %luM: give a multiple",
+			  o->memory_bytes / MIB, o->huge_page_bytes / MIB);
 }

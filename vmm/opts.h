@@ -43,8 +43,12 @@ struct opts_key {
 
 /**
  * struct opts - the options of `vkick run`
+ * @memory_file: what guest memory is a shared mapping of, or NULL
+ * @memory_shared: of a file without a name
+ * @huge_page_bytes: of hugetlbfs's pages that it is made of; 0: ordinary ones
+ * @prefault: all of it is there before the guest runs
  *
- * Strings point into argv. Constant once parsed.
+ * Strings point into argv, or last as long. Constant once parsed.
  */
 struct opts {
 	const char *kernel;
@@ -52,6 +56,10 @@ struct opts {
 	const char *cmdline;
 	u32 cpus;
 	u64 memory_bytes;		/* whole MiB */
+	const char *memory_file;
+	bool memory_shared;
+	u64 huge_page_bytes;
+	bool prefault;
 	enum serial_mode serial;
 	const char *serial_path;	/* for SERIAL_FILE */
 	const char *ctl_path;		/* or NULL */

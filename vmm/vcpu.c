@@ -86,15 +86,20 @@ void vcpu_power_off(struct vm *vm)
 	}
 }
 
-void vcpu_set_entry(struct vm *vm, u64 rip, u64 rsi)
+void vcpu_set_entry(struct vm *vm, const struct vcpu_entry *entry)
 {
-	struct kvm_regs regs = { .rip = rip, .rsi = rsi, .rflags = 2 };
+	struct kvm_regs regs = {
+		.rip = entry->rip, .rax = entry->rax, .rbx = entry->rbx, .rsi = entry->rsi, .rflags = 2,
+	};
 	struct kvm_sregs sregs;
 	int fd = vm->vcpus[0].fd;
 
 	if (ioctl(fd, KVM_GET_SREGS, &sregs))
 		die("/dev/kvm: KVM_GET_SREGS: %s", strerror(errno));
-	boot_set_long_mode(vm, &sregs);
+	if (entry->long_mode)
+		boot_set_long_mode(vm, &sregs);
+	else
+		boot_set_protected_mode(vm, &sregs);
 	if (ioctl(fd, KVM_SET_SREGS, &sregs))
 		die("/dev/kvm: KVM_SET_SREGS: %s", strerror(errno));
 	if (ioctl(fd, KVM_SET_REGS, &regs))

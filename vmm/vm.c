@@ -7,11 +7,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/memfd.h>
+#include <linux/mman.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "layout.h"
@@ -67,17 +70,62 @@ static void check_cpus(struct vm *vm)
 		die("--cpus %u: too many: at most %d", vm->opts->cpus, max);
 }
 
+/* For as long as the process lives: others find what has no name by this fd. */
+static int open_ram(const struct opts *o)
+{
+	unsigned int flags = MFD_CLOEXEC;
+	struct stat st;
+	int fd;
+
+	if (o->memory_file) {
+		fd = open(o->memory_file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		if (fd < 0 || fstat(fd, &st))
+			die("--memory file=%s: %s", o->memory_file, strerror(errno));
+		/* What is in it goes: so not in one that holds something else. */
+		if (!S_ISREG(st.st_mode) || (st.st_size && (u64)st.st_size != o->memory_bytes))
+			die("--memory file=%s: not a file of %luM, nor an empty one: give another name",
+			    o->memory_file, o->memory_bytes / MIB);
+	} else {
+		if (o->huge_page_bytes)
+			flags |= MFD_HUGETLB | (o->huge_page_bytes == GIB ? MFD_HUGE_1GB : MFD_HUGE_2MB);
+		fd = memfd_create("vkick-memory", flags);
+		if (fd < 0)
+			die("--memory: no memory file: %s", strerror(errno));
+	}
+	if (ftruncate(fd, o->memory_bytes))
+		die("--memory %luM: %s", o->memory_bytes / MIB, strerror(errno));
+	return fd;
+}
+
+/* Huge pages are reserved at once, or not to be had. */
+static u8 *map_pages(const struct opts *o)
+{
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, fd = -1;
+	u8 *hva;
+
+	if (o->memory_file || o->memory_shared) {
+		flags = MAP_SHARED;
+		fd = open_ram(o);
+	} else if (o->huge_page_bytes) {
+		flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB |
+			(o->huge_page_bytes == GIB ? MAP_HUGE_1GB : MAP_HUGE_2MB);
+	}
+	hva = mmap(NULL, o->memory_bytes, PROT_READ | PROT_WRITE, flags, fd, 0);
+	if (hva == MAP_FAILED && o->huge_page_bytes)
+		die("--hugepages %luM: %s: %lu of them are needed: see /sys/kernel/mm/hugepages",
+		    o->huge_page_bytes / MIB, strerror(errno), o->memory_bytes / o->huge_page_bytes);
+	if (hva == MAP_FAILED)
+		die("--memory %luM: %s: give less", o->memory_bytes / MIB, strerror(errno));
+	return hva;
+}
+
 /* One mapping; its parts below and above the hole are neighbours in it. */
 static void map_ram(struct vm *vm)
 {
 	u64 bytes = vm->opts->memory_bytes;
 	u64 low = bytes < LAYOUT_RAM_LOW_MAX ? bytes : LAYOUT_RAM_LOW_MAX;
-	u8 *hva;
+	u8 *hva = map_pages(vm->opts);
 
-	hva = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (hva == MAP_FAILED)
-		die("--memory %luM: %s: give less", bytes / MIB, strerror(errno));
 	/* Guests' memory is no part of a core dump of ours. */
 	madvise(hva, bytes, MADV_DONTDUMP);
 
@@ -109,6 +157,20 @@ void vm_init(struct vm *vm, const struct opts *opts)
 		die("--cpus %u: out of memory", opts->cpus);
 }
 
+/* Drops what an earlier boot left, or a file had: it reads as zeroes again. */
+static void clear_ram(struct vm *vm, const struct ram_region *r)
+{
+	const struct opts *o = vm->opts;
+	bool shared = o->memory_file || o->memory_shared;
+
+	/* MADV_REMOVE is a hole in the file, which not every file system can make. */
+	if (madvise(r->hva, r->bytes, shared ? MADV_REMOVE : MADV_DONTNEED))
+		memset(r->hva, 0, r->bytes);
+	if (o->prefault && madvise(r->hva, r->bytes, MADV_POPULATE_WRITE))
+		die("--prefault on: %luM of memory: %s: give less --memory, or leave it out",
+		    r->bytes / MIB, strerror(errno));
+}
+
 static void set_memory_slots(struct vm *vm)
 {
 	unsigned int i;
@@ -121,8 +183,7 @@ static void set_memory_slots(struct vm *vm)
 			.userspace_addr = (u64)vm->ram[i].hva,
 		};
 
-		/* Drops what an earlier boot left: it reads as zeroes again. */
-		madvise(vm->ram[i].hva, vm->ram[i].bytes, MADV_DONTNEED);
+		clear_ram(vm, &vm->ram[i]);
 		if (ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &slot))
 			die("--memory %luM: KVM_SET_USER_MEMORY_REGION: %s",
 			    vm->opts->memory_bytes / MIB, strerror(errno));

@@ -243,8 +243,17 @@ struct vcpu {
 };
 
 void vcpu_power_on(struct vm *vm);
-/* The guest's first instruction: RIP and RSI of the first vCPU. */
-void vcpu_set_entry(struct vm *vm, u64 rip, u64 rsi);
+/**
+ * struct vcpu_entry - the first vCPU at the guest's first instruction
+ * @long_mode: 64 bits, with the first 4 GiB mapped; else 32, without paging
+ */
+struct vcpu_entry {
+	bool long_mode;
+	u64 rip;
+	u64 rax, rbx, rsi;
+};
+
+void vcpu_set_entry(struct vm *vm, const struct vcpu_entry *entry);
 void vcpu_start_all(struct vm *vm);
 /* Return: with all threads ended. */
 void vcpu_stop_all(struct vm *vm);
@@ -263,10 +272,12 @@ void cpuid_set(const struct vcpu *vcpu);
 
 /* Opens and checks; die()s naming the option. */
 void boot_open(struct vm *vm);
-/* Kernel, initrd, zero page into RAM; the first vCPU's entry. */
+/* Kernel, initrd, and what tells of them, into RAM; the first vCPU's entry. */
 void boot_load(struct vm *vm);
 /* Page tables and GDT, and the first vCPU's registers, for a 64-bit entry. */
 void boot_set_long_mode(struct vm *vm, struct kvm_sregs *sregs);
+/* The same for a 32-bit entry, without paging. */
+void boot_set_protected_mode(struct vm *vm, struct kvm_sregs *sregs);
 void acpi_build(struct vm *vm);
 void power_init(struct vm *vm);
 void power_load_bios(struct vm *vm);

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The state in which the 64-bit boot protocol wants the CPU: long mode, flat
- * segments, the first 4 GiB mapped one to one.
+ * The states in which boot protocols want the CPU, with flat segments: long mode, the first 4 GiB
+ * mapped one to one; or 32-bit protected mode without paging.
  *
  * in:  guest RAM
  * out: GDT and page tables in it, and the segment and control registers
  *
- * Documentation/arch/x86/boot.rst, "64-bit Boot Protocol".
+ * Documentation/arch/x86/boot.rst, "64-bit Boot Protocol"; Multiboot Specification 0.6.96, 3.2, and PVH's own
+ * (xen/docs/misc/pvh.pandoc), which wants a task register as well.
  */
 #include <linux/kvm.h>
 
@@ -42,27 +43,29 @@ static void build_page_tables(struct vm *vm)
 		pd[i] = i * 2 * MIB | PTE_PRESENT | PTE_WRITE | PTE_HUGE;
 }
 
-static void build_gdt(struct vm *vm)
+#define GDT_CODE_64	0x00af9b000000ffffUL
+#define GDT_CODE_32	0x00cf9b000000ffffUL
+#define GDT_DATA	0x00cf93000000ffffUL
+
+static void build_gdt(struct vm *vm, u64 code)
 {
 	u64 *gdt = guest_ptr(vm, LAYOUT_GDT, 4 * sizeof(u64));
 
-	gdt[BOOT_CS / 8] = 0x00af9b000000ffff;	/* code, 64 bits */
-	gdt[BOOT_DS / 8] = 0x00cf93000000ffff;	/* data */
+	gdt[BOOT_CS / 8] = code;
+	gdt[BOOT_DS / 8] = GDT_DATA;
 }
 
-void boot_set_long_mode(struct vm *vm, struct kvm_sregs *sregs)
+/* As build_gdt() has them. */
+static void set_segments(struct kvm_sregs *sregs, bool long_mode)
 {
 	struct kvm_segment code = {
 		.selector = BOOT_CS, .limit = 0xffffffff, .type = 0xb,
-		.present = 1, .s = 1, .l = 1, .g = 1,
+		.present = 1, .s = 1, .l = long_mode, .db = !long_mode, .g = 1,
 	};
 	struct kvm_segment data = {
 		.selector = BOOT_DS, .limit = 0xffffffff, .type = 0x3,
 		.present = 1, .s = 1, .db = 1, .g = 1,
 	};
-
-	build_page_tables(vm);
-	build_gdt(vm);
 
 	sregs->cs = code;
 	sregs->ds = data;
@@ -72,8 +75,23 @@ void boot_set_long_mode(struct vm *vm, struct kvm_sregs *sregs)
 	sregs->ss = data;
 	sregs->gdt.base = LAYOUT_GDT;
 	sregs->gdt.limit = 4 * sizeof(u64) - 1;
+}
+
+void boot_set_long_mode(struct vm *vm, struct kvm_sregs *sregs)
+{
+	build_page_tables(vm);
+	build_gdt(vm, GDT_CODE_64);
+	set_segments(sregs, true);
 	sregs->cr0 = CR0_PE | CR0_ET | CR0_PG;
 	sregs->cr3 = LAYOUT_PAGE_TABLES;
 	sregs->cr4 = CR4_PAE;
 	sregs->efer = EFER_LME | EFER_LMA;
+}
+
+void boot_set_protected_mode(struct vm *vm, struct kvm_sregs *sregs)
+{
+	build_gdt(vm, GDT_CODE_32);
+	set_segments(sregs, false);
+	sregs->tr = (struct kvm_segment) { .limit = 0x67, .type = 0xb, .present = 1 };
+	sregs->cr0 = CR0_PE | CR0_ET;
 }
