@@ -118,6 +118,15 @@ static json_t *resume_vm(void)
 	return ok_reply(stats_status_json());
 }
 
+/* Asks; the VM ends when the guest has turned itself off. */
+static json_t *press_power_button(void)
+{
+	pthread_mutex_lock(&ctl_vm->lock);
+	power_press_button(ctl_vm);
+	pthread_mutex_unlock(&ctl_vm->lock);
+	return ok_reply(json_object());
+}
+
 static json_t *answer(const char *line, size_t bytes)
 {
 	json_error_t err;
@@ -136,6 +145,8 @@ static json_t *answer(const char *line, size_t bytes)
 		reply = pause_vm();
 	else if (!strcmp(cmd, "resume"))
 		reply = resume_vm();
+	else if (!strcmp(cmd, "shutdown"))
+		reply = press_power_button();
 	else if (!strcmp(cmd, "reset") || !strcmp(cmd, "quit"))
 		reply = ok_reply(json_object());
 	else if (!strcmp(cmd, "resize"))
@@ -143,7 +154,7 @@ static json_t *answer(const char *line, size_t bytes)
 	else if (!strcmp(cmd, "switch"))
 		reply = switch_datapath(request);
 	else
-		reply = error_reply("unknown cmd: give status, stats, pause, resume, reset, resize, switch or quit");
+		reply = error_reply("unknown cmd: give status, stats, pause, resume, shutdown, reset, resize, switch or quit");
 	/* After the reply was made, whose state is still "running". */
 	if (cmd && !strcmp(cmd, "quit"))
 		vm_end(ctl_vm, VM_QUIT);

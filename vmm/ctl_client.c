@@ -80,7 +80,7 @@ int ctl_client(const char *path, char **args, int nr)
 	int fd;
 
 	if (!request)
-		die_usage("ctl %s: not a command: give status, stats, pause, resume, reset, resize, switch or quit", cmd);
+		die_usage("ctl %s: not a command: give status, stats, pause, resume, shutdown, reset, resize, switch or quit", cmd);
 	fd = connect_to(path);
 	if (json_dumpfd(request, fd, JSON_COMPACT) || write(fd, "\n", 1) != 1)
 		die("ctl %s: %s", path, strerror(errno));

@@ -48,6 +48,7 @@
 #define SLEEP_TYPE_S5		5		/* as in the DSDT's \_S5 */
 
 #define GSI_COM1		4
+#define GSI_POWER_BUTTON	5		/* an edge is a press */
 #define GSI_MSI_FIRST		24		/* past the I/O APIC's pins */
 
 #endif

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * How a guest turns itself off or resets itself: ACPI's sleep control and reset
- * registers, the keyboard controller's reset line, the BIOS.
+ * registers, the keyboard controller's reset line, the BIOS. And how it is asked to.
  *
- * in:  writes to a few ports
- * out: vm_end()
+ * in:  writes to a few ports; the control socket's shutdown
+ * out: vm_end(); the power button's interrupt
  *
  * Linux takes a hardware-reduced machine for one with EFI, and if it then finds
  * none, it jumps to the BIOS, in real mode, to be reset (reboot_init() in
@@ -70,6 +70,13 @@ static struct bus_range i8042_range = {
 	.len = 1,
 	.ops = &i8042_ops,
 };
+
+/* It falls by itself: the pin is edge-triggered, and AML says what an edge is. */
+void power_press_button(struct vm *vm)
+{
+	irq_set_line(vm, GSI_POWER_BUTTON, true);
+	irq_set_line(vm, GSI_POWER_BUTTON, false);
+}
 
 void power_load_bios(struct vm *vm)
 {

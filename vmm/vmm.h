@@ -281,6 +281,8 @@ void boot_set_protected_mode(struct vm *vm, struct kvm_sregs *sregs);
 void acpi_build(struct vm *vm);
 void power_init(struct vm *vm);
 void power_load_bios(struct vm *vm);
+/* What the guest makes of it is its own business. */
+void power_press_button(struct vm *vm);
 void serial_init(struct vm *vm);
 void serial_reset(void);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The machine as AML describes it: power-off, the PCI host bridge, a serial port.
+ * The machine as AML describes it: power-off and its button, the PCI host bridge, a serial port.
  *
  * The numbers are those of layout.h: change both.
  */
@@ -31,6 +31,30 @@ DefinitionBlock ("", "DSDT", 2, "VKICK", "VKICKVM", 1)
 			})
 			// Devices have no INTx pin: they interrupt by message.
 			Name (_PRT, Package () { })
+		}
+
+		Device (PWRB)
+		{
+			Name (_HID, EisaId ("PNP0C0C"))
+			Name (_UID, 0)
+		}
+
+		// A hardware-reduced machine's events: generic ones, each an interrupt (ACPI 6.4, 5.6.9).
+		Device (GED)
+		{
+			Name (_HID, "ACPI0013")
+			Name (_UID, 0)
+			Name (_CRS, ResourceTemplate ()
+			{
+				Interrupt (ResourceConsumer, Edge, ActiveHigh, Exclusive) { 5 }
+			})
+			Method (_EVT, 1, Serialized)
+			{
+				If (Arg0 == 5)
+				{
+					Notify (PWRB, 0x80)	// pressed
+				}
+			}
 		}
 
 		// Keeps the ECAM free of other things.
