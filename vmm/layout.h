@@ -6,7 +6,7 @@
  *
  *	0000_0500	GDT, page tables, zero page, command line: read once, at boot
  *	000e_0000	ACPI tables
- *	000f_f000	the BIOS: nine bytes at its reset vector, see power.c
+ *	000f_f000	the BIOS: the MP table, and nine bytes at its reset vector, see power.c
  *	0010_0000	RAM, up to 3 GiB; the kernel lies where its header prefers
  *	c000_0000	window for memory BARs
  *	e800_0000	ECAM, bus 0

@@ -22,6 +22,7 @@ static enum vm_state boot_once(struct vm *vm)
 	vm_power_on(vm);
 	boot_load(vm);
 	acpi_build(vm);
+	mptable_build(vm);
 	power_load_bios(vm);
 
 	vcpu_start_all(vm);		/* from here on, no die() */
@@ -58,6 +59,7 @@ static int run(int argc, char **argv)
 	static struct vm vm;
 	enum vm_state end;
 
+	argv = opts_expand(&argc, argv);
 	opts_parse(&opts, argc, argv);
 	raise_file_limit();
 	vm_init(&vm, &opts);

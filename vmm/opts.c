@@ -43,6 +43,7 @@ static const char help[] =
 "      --on-reset exit|reboot\n"
 "                           what a reset of the guest does (exit)\n"
 "      --stats FILE         write statistics as JSON when the VM ends\n"
+"  @FILE                    more of these, from FILE\n"
 "  -h, --help               this text\n";
 
 void opts_help(void)

@@ -71,6 +71,8 @@ struct opts {
 
 /* ---- opts.c: before anything else ---------------------------------------- */
 
+/* argv with what @FILE names in its place, for as long as the process lives. die()s. */
+char **opts_expand(int *argc, char **argv);
 /* argv[0] is the first option. die_usage()s; does not return from --help. */
 void opts_parse(struct opts *o, int argc, char **argv);
 void opts_help(void);

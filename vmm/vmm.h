@@ -279,6 +279,7 @@ void boot_set_long_mode(struct vm *vm, struct kvm_sregs *sregs);
 /* The same for a 32-bit entry, without paging. */
 void boot_set_protected_mode(struct vm *vm, struct kvm_sregs *sregs);
 void acpi_build(struct vm *vm);
+void mptable_build(struct vm *vm);
 void power_init(struct vm *vm);
 void power_load_bios(struct vm *vm);
 /* What the guest makes of it is its own business. */

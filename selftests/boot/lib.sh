@@ -220,5 +220,5 @@ add_guest_script()
 	chmod 755 "$dir/guest/$1"
 	initrd=$tmp/initrd
 	cp "$GUEST_INITRD" "$initrd"
-	(cd "$dir" && find guest | cpio --quiet -o -H newc -R 0:0) >>"$initrd"
+	(cd "$dir" && find . | cpio --quiet -o -H newc -R 0:0) >>"$initrd"
 }
