@@ -15,7 +15,7 @@
 
 #include "opts.h"
 
-static int connect_to(const char *path)
+int ctl_connect(const char *path)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -81,7 +81,7 @@ int ctl_client(const char *path, char **args, int nr)
 
 	if (!request)
 		die_usage("ctl %s: not a command: give status, stats, pause, resume, shutdown, reset, resize, switch or quit", cmd);
-	fd = connect_to(path);
+	fd = ctl_connect(path);
 	if (json_dumpfd(request, fd, JSON_COMPACT) || write(fd, "\n", 1) != 1)
 		die("ctl %s: %s", path, strerror(errno));
 	reply = json_loadfd(fd, JSON_DISABLE_EOF_CHECK, &err);

@@ -98,6 +98,8 @@ int main(int argc, char **argv)
 		return run(argc - 2, argv + 2);
 	if (!strcmp(cmd, "ctl"))
 		return ctl(argc - 2, argv + 2);
+	if (!strcmp(cmd, "top"))
+		return top_run(argc - 2, argv + 2);
 	if (!strcmp(cmd, "--version")) {
 		puts("vkick " VKICK_VERSION);
 		return 0;
@@ -106,6 +108,6 @@ int main(int argc, char **argv)
 		opts_help();
 		return 0;
 	}
-	die_usage("%s: unknown command: give run or ctl, or see vkick --help",
+	die_usage("%s: unknown command: give run, ctl or top, or see vkick --help",
 		  *cmd ? cmd : "nothing");
 }

@@ -15,7 +15,9 @@
 
 static const char help[] =
 "usage: vkick run --kernel FILE [option ...]\n"
-"       vkick ctl SOCK status|stats|quit|resize DISK [SIZE]\n"
+"       vkick ctl SOCK status|stats|pause|resume|shutdown|reset|quit\n"
+"       vkick ctl SOCK resize DISK [SIZE] | switch DEVICE kernel|user\n"
+"       vkick top [-d SECONDS] [-n FRAMES] SOCK...\n"
 "       vkick --version | --help\n"
 "\n"
 "options of vkick run:\n"

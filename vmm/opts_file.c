@@ -72,7 +72,7 @@ static void split(struct words *w, const char *path, char *s)
 				*end++ = *s;
 		}
 		if (quoted)
-			die("@%s: a quote is not closed: %.40s", path, word);
+			die("@%s: a quote is not closed: %.*s", path, (int)strcspn(word, "\n"), word);
 		if (*s)
 			s++;
 		*end = 0;

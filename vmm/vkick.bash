@@ -61,9 +61,11 @@ _vkick()
 	cur=${words[-1]} word=${words[-2]}
 	COMP_WORDS=("${words[@]}") COMP_CWORD=$((${#words[@]} - 1)) COMPREPLY=()
 	if [ "$COMP_CWORD" = 1 ]; then
-		mapfile -t COMPREPLY < <(compgen -W "run ctl --help --version" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "run ctl top --help --version" -- "$cur")
 	elif [ "${words[1]}" = ctl ]; then
 		_vkick_ctl
+	elif [ "${words[1]}" = top ]; then
+		mapfile -t COMPREPLY < <(compgen -f -W "-d -n" -- "$cur")
 	elif [ "${words[1]}" = run ]; then
 		_vkick_run "$word"
 	fi

@@ -287,10 +287,14 @@ void power_press_button(struct vm *vm);
 void serial_init(struct vm *vm);
 void serial_reset(void);
 
-/* ---- stats.c, ctl.c, ctl_client.c: main thread --------------------------- */
+/* ---- stats.c, ctl.c, ctl_client.c, top.c: main thread -------------------- */
 
 void ctl_init(struct vm *vm);
 /* @args: the command and what belongs to it. Return: an exit status. */
 int ctl_client(const char *path, char **args, int nr);
+/* To a running VM's socket. die()s. */
+int ctl_connect(const char *path);
+/* argv[0] is the first argument. Return: an exit status. */
+int top_run(int argc, char **argv);
 
 #endif
