@@ -124,10 +124,13 @@ static void line(const char *fmt, ...)
 	if (top.row + 1 >= top.rows && top.tty)
 		return;
 	top.row++;
-	/* A character begins with any byte but 10xxxxxx. */
-	for (; *s; s++)
+	/* A character begins with any byte but 10xxxxxx. What a VM says is not to drive the terminal. */
+	for (; *s; s++) {
 		if ((*s & 0xc0) != 0x80 && ++columns > top.columns)
 			break;
+		if ((unsigned char)*s < ' ' || *s == 0x7f)
+			*s = '?';
+	}
 	*s = 0;
 	fputs(text, stdout);
 	fputs(top.tty ? "\033[K\r\n" : "\n", stdout);
@@ -260,7 +263,7 @@ static void draw_head(struct top_vm *vm)
 	for (i = 0; (cpu = nth(vm->now, "vcpus", i)); i++)
 		exits += rate(vm, json_object_get(cpu, "exits"), json_object_get(nth(vm->before, "vcpus", i), "exits"), "total");
 	line("%s: %s%s, up %.0f:%02.0f:%02.0f, %zu vCPU%s, %s exits/s, %sB RSS, and %sB of the guest's", vm->path,
-	     json_string_value(json_object_get(vm->now, "state")), vm->fd < 0 ? " no more" : "", (double)(long)(up / 3600),
+	     json_string_value(json_object_get(vm->now, "state")), vm->fd < 0 ? " when it last answered" : "", (double)(long)(up / 3600),
 	     (double)((long)(up / 60) % 60), (double)((long)up % 60), i, i == 1 ? "" : "s", SHORT(exits),
 	     SHORT(number(vm->now, "rss_bytes")), SHORT(number(vm->now, "guest_rss_bytes")));
 }
@@ -338,13 +341,23 @@ static void add_vm(const char *path)
 	setsockopt(vm->fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
 }
 
-static double positive(const char *option, const char *v)
+static int interval(const char *v)
 {
 	char *end;
-	double n = v ? strtod(v, &end) : 0;
+	double s = v ? strtod(v, &end) : 0;
 
-	if (!v || end == v || *end || !(n >= 0.1 && n <= 1e6))
-		die_usage("top %s %s: give a number from 0.1 on", option, v ? v : "");
+	if (!v || end == v || *end || !(s >= 0.1 && s <= 1e6))
+		die_usage("top -d %s: give a number of seconds from 0.1 on", v ? v : "");
+	return s * 1000;
+}
+
+static long frames(const char *v)
+{
+	char *end;
+	u64 n = v ? opts_number(v, &end) : 0;
+
+	if (!v || end == v || *end || errno || !n || n > INT32_MAX)
+		die_usage("top -n %s: give a whole number from 1 on", v ? v : "");
 	return n;
 }
 
@@ -355,13 +368,11 @@ int top_run(int argc, char **argv)
 	top.interval_ms = 1000;
 	top.frames = -1;
 	for (i = 0; i < argc; i++) {
-		if (!strcmp(argv[i], "-d") || !strcmp(argv[i], "-n")) {
-			double n = positive(argv[i], argv[i + 1]);
-
-			if (argv[i++][1] == 'd')
-				top.interval_ms = n * 1000;
-			else
-				top.frames = n;
+		/* argv ends with NULL, so there is always a next one. */
+		if (!strcmp(argv[i], "-d")) {
+			top.interval_ms = interval(argv[++i]);
+		} else if (!strcmp(argv[i], "-n")) {
+			top.frames = frames(argv[++i]);
 		} else if (argv[i][0] == '-') {
 			die_usage("top %s: unknown option: there are -d SECONDS and -n FRAMES", argv[i]);
 		} else {

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -81,6 +82,9 @@ static int open_ram(const struct opts *o)
 		fd = open(o->memory_file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 		if (fd < 0 || fstat(fd, &st))
 			die("--memory file=%s: %s", o->memory_file, strerror(errno));
+		/* Two VMs in the same memory would both be lost. */
+		if (flock(fd, LOCK_EX | LOCK_NB))
+			die("--memory file=%s: another VM has it: give another name", o->memory_file);
 		/* What is in it goes: so not in one that holds something else. */
 		if (!S_ISREG(st.st_mode) || (st.st_size && (u64)st.st_size != o->memory_bytes))
 			die("--memory file=%s: not a file of %luM, nor an empty one: give another name",

@@ -279,6 +279,8 @@ void boot_set_long_mode(struct vm *vm, struct kvm_sregs *sregs);
 /* The same for a 32-bit entry, without paging. */
 void boot_set_protected_mode(struct vm *vm, struct kvm_sregs *sregs);
 void acpi_build(struct vm *vm);
+/* What makes the sum of all bytes 0 if it is put in the place of a 0 among them. */
+u8 acpi_checksum(const void *p, size_t bytes);
 void mptable_build(struct vm *vm);
 void power_init(struct vm *vm);
 void power_load_bios(struct vm *vm);

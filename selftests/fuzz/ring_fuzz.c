@@ -9,8 +9,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t n);
 
 static const struct fuzz_target targets[] = {
-	{ "split", SCRIPT_MAX, "120" },
-	{ "packed", SCRIPT_MAX, "120" },
+	{ "split", SCRIPT_MAX },
+	{ "packed", SCRIPT_MAX },
 };
 
 static bool packed;
@@ -23,6 +23,6 @@ int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t n)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	packed = fuzz_run(targets, 2, *argc, *argv) == &targets[1];
+	packed = fuzz_run(targets, 2, "120", *argc, *argv) == &targets[1];
 	return 0;
 }

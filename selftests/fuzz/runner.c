@@ -120,9 +120,10 @@ static const char *wanted(int argc, char **argv)
 	return name;
 }
 
-static void run_all(const struct fuzz_target *targets, unsigned int nr, int argc, char **argv)
+static void __attribute__((noreturn)) run_all(const struct fuzz_target *targets, unsigned int nr, const char *seconds,
+					      int argc, char **argv)
 {
-	const char *seconds = setting("FUZZ_SECONDS", targets[0].seconds), *name, *seed;
+	const char *name, *seed;
 	struct run runs[MAX_TARGETS] = { 0 };
 	unsigned int i, failed = 0, wants = 0;
 	char now[32];
@@ -159,13 +160,14 @@ static void run_all(const struct fuzz_target *targets, unsigned int nr, int argc
 	_exit(failed || !wants);
 }
 
-const struct fuzz_target *fuzz_run(const struct fuzz_target *targets, unsigned int nr, int argc, char **argv)
+const struct fuzz_target *fuzz_run(const struct fuzz_target *targets, unsigned int nr, const char *seconds,
+				   int argc, char **argv)
 {
 	const char *name = getenv("FUZZ");
 	unsigned int i;
 
 	if (!name)
-		run_all(targets, nr, argc, argv);
+		run_all(targets, nr, setting("FUZZ_SECONDS", seconds), argc, argv);
 	for (i = 0; i < nr; i++)
 		if (!strcmp(name, targets[i].name))
 			return &targets[i];

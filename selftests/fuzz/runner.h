@@ -18,15 +18,14 @@
 /**
  * struct fuzz_target - what inputs are played on
  * @max_len: longer ones find nothing that shorter ones do not
- * @seconds: for how long, without FUZZ_SECONDS
  */
 struct fuzz_target {
 	const char *name;
 	size_t max_len;
-	const char *seconds;
 };
 
-/* From LLVMFuzzerInitialize(). Return: the one that FUZZ names; without FUZZ, not. */
-const struct fuzz_target *fuzz_run(const struct fuzz_target *targets, unsigned int nr, int argc, char **argv);
+/* From LLVMFuzzerInitialize(); @seconds: without FUZZ_SECONDS. Return: the one that FUZZ names; without FUZZ, not. */
+const struct fuzz_target *fuzz_run(const struct fuzz_target *targets, unsigned int nr, const char *seconds,
+				   int argc, char **argv);
 
 #endif

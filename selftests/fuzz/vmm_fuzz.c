@@ -12,7 +12,7 @@
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const u8 *bytes, size_t n);
 
-static const struct fuzz_target target = { "accesses", MACHINE_SCRIPT_MAX, "30" };
+static const struct fuzz_target target = { "accesses", MACHINE_SCRIPT_MAX };
 
 int LLVMFuzzerTestOneInput(const u8 *bytes, size_t n)
 {
@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const u8 *bytes, size_t n)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	fuzz_run(&target, 1, *argc, *argv);
+	fuzz_run(&target, 1, "30", *argc, *argv);
 	machine_init();
 	return 0;
 }

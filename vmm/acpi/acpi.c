@@ -115,7 +115,7 @@ struct acpi_cursor {
 	u64 gpa;
 };
 
-static u8 checksum(const void *p, size_t bytes)
+u8 acpi_checksum(const void *p, size_t bytes)
 {
 	const u8 *b = p;
 	u8 sum = 0;
@@ -150,7 +150,7 @@ static void finish(struct acpi_header *h, const char *signature, u8 revision, u3
 	memcpy(h->creator_id, "VKCK", sizeof(h->creator_id));
 	h->creator_revision = 1;
 	h->checksum = 0;
-	h->checksum = checksum(h, length);
+	h->checksum = acpi_checksum(h, length);
 }
 
 static u64 build_dsdt(struct acpi_cursor *c)
@@ -242,6 +242,6 @@ void acpi_build(struct vm *vm)
 		.length = sizeof(*rsdp),
 		.xsdt = build_xsdt(&c, tables, ARRAY_SIZE(tables)),
 	};
-	rsdp->checksum = checksum(rsdp, 20);
-	rsdp->checksum_all = checksum(rsdp, sizeof(*rsdp));
+	rsdp->checksum = acpi_checksum(rsdp, 20);
+	rsdp->checksum_all = acpi_checksum(rsdp, sizeof(*rsdp));
 }

@@ -29,6 +29,7 @@ static void open_image(struct boot_image *img, const char *option, const char *p
 {
 	struct stat st;
 
+	img->option = option;
 	img->path = path;
 	img->fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (img->fd < 0 || fstat(img->fd, &st))
@@ -59,7 +60,7 @@ void boot_read_guest(struct vm *vm, const struct boot_image *img, u64 gpa, u64 b
 	void *dst = guest_ptr(vm, gpa, bytes);
 
 	if (!dst || !boot_read(img, dst, bytes, off))
-		die("%s: cannot be read any more", img->path);
+		die("%s %s: cannot be read any more", img->option, img->path);
 }
 
 unsigned int boot_map(const struct vm *vm, struct boot_range *r)

@@ -11,6 +11,7 @@
 
 /* A file that stays open, so that a guest's reset finds it whatever became of its name. */
 struct boot_image {
+	const char *option;	/* that names it */
 	const char *path;
 	int fd;
 	u64 bytes;		/* 0: there is none */

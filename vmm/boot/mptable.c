@@ -86,16 +86,6 @@ struct mp_irq {			/* 4.3.4, 4.3.5; polarity and trigger are the bus's */
 	u8 pin;
 } __attribute__((packed));
 
-static u8 checksum(const void *p, size_t bytes)
-{
-	const u8 *b = p;
-	u8 sum = 0;
-
-	while (bytes--)
-		sum += *b++;
-	return -sum;
-}
-
 static size_t table_bytes(u32 cpus)
 {
 	return sizeof(struct mp_header) + cpus * sizeof(struct mp_cpu) + 2 * sizeof(struct mp_bus) +
@@ -140,12 +130,12 @@ void mptable_build(struct vm *vm)
 		.nr_entries = cpus + 2 + 1 + ISA_IRQS - 1 + 2,
 		.lapic = LAYOUT_LAPIC,
 	};
-	h->checksum = checksum(h, bytes);
+	h->checksum = acpi_checksum(h, bytes);
 	*pointer = (struct mp_pointer) {
 		.signature = { '_', 'M', 'P', '_' },
 		.table = LAYOUT_BIOS + sizeof(*pointer),
 		.paragraphs = 1,
 		.revision = SPEC_REVISION,
 	};
-	pointer->checksum = checksum(pointer, sizeof(*pointer));
+	pointer->checksum = acpi_checksum(pointer, sizeof(*pointer));
 }
