@@ -198,6 +198,8 @@ void machine_script_step(const u8 *bytes)
 		break;
 	case 14:
 		machine_raise(s.dev, vector_of(&s));
+		if (s.b & 1)	/* which is not to change it */
+			machine_is_pending(s.dev, vector_of(&s));
 		break;
 	case 15:
 		if (s.a < 8)
