@@ -187,7 +187,7 @@ TEST_F(abi, set_file_while_a_queue_runs_is_ebusy)
 
 TEST_F(abi, same_file_may_be_set_again_and_again)
 {
-	long files = proc_number("/proc/sys/fs/file-nr");
+	long files = open_files();
 	int i;
 
 	for (i = 0; i < 400; i++) {
@@ -196,7 +196,7 @@ TEST_F(abi, same_file_may_be_set_again_and_again)
 		vdev_set_file(self->fd, fd);
 		close(fd);
 	}
-	EXPECT_GT(files + 100, proc_number("/proc/sys/fs/file-nr"));
+	EXPECT_GT(files + 200, open_files());
 	disk_start(&self->d);
 	EXPECT_TRUE(serves(&self->d));
 }
@@ -217,7 +217,7 @@ static int fs_file(void)
 
 static bool unmounts(void)
 {
-	struct deadline end = deadline_in(2000);
+	struct deadline end = deadline_in(GONE_MS);
 
 	while (umount(FS)) {
 		if (errno != EBUSY || deadline_passed(&end))

@@ -441,7 +441,7 @@ TEST_F_TIMEOUT(fail_nth, every_allocation_of_every_call, 600)
 	}
 	/* open, SET_OWNER, SET_MEM_TABLE and the first start allocate. */
 	EXPECT_LT(4, faults);
-	EXPECT_EQ(threads, proc_threads_named("vkick-"));
+	EXPECT_EQ(threads, proc_threads_settle("vkick-", threads));
 	EXPECT_EQ(fds, proc_count("/proc/self/fd"));
 }
 

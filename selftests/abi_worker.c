@@ -30,10 +30,10 @@ FIXTURE_TEARDOWN(worker)
 	rig_close(&self->r);
 }
 
-/* Threads of all null devices: the tests here have one. */
-static int threads(void)
+/* Threads of all null devices, of which the tests here have one: as proc_threads_settle(). */
+static int threads(int n)
 {
-	return proc_threads_named("vkick-null-");
+	return proc_threads_settle("vkick-null-", n);
 }
 
 static void both_queues_serve(struct rig *r)
@@ -44,7 +44,7 @@ static void both_queues_serve(struct rig *r)
 
 TEST_F(worker, set_owner_makes_worker_0_for_all_queues)
 {
-	EXPECT_EQ(1, threads());
+	EXPECT_EQ(1, threads(1));
 	EXPECT_EQ(0, vdev_get_worker(self->r.fd, 0));
 	EXPECT_EQ(0, vdev_get_worker(self->r.fd, 1));
 }
@@ -56,7 +56,7 @@ TEST_F(worker, new_one_has_an_id_and_a_thread_of_its_own)
 	EXPECT_NE(0, a);
 	EXPECT_NE(0, b);
 	EXPECT_NE(a, b);
-	EXPECT_EQ(3, threads());
+	EXPECT_EQ(3, threads(3));
 	/* It serves nothing until it is told to. */
 	EXPECT_EQ(0, vdev_get_worker(self->r.fd, 0));
 	EXPECT_EQ(0, vdev_get_worker(self->r.fd, 1));
@@ -163,7 +163,7 @@ TEST_F(worker, with_a_queue_cannot_be_freed)
 	rig_start(r);
 	EXPECT_EQ(-EBUSY, __vdev_free_worker(r->fd, id));
 	both_queues_serve(r);
-	EXPECT_EQ(2, threads());
+	EXPECT_EQ(2, threads(2));
 }
 
 TEST_F(worker, worker_0_can_be_freed_like_any_other)
@@ -175,7 +175,7 @@ TEST_F(worker, worker_0_can_be_freed_like_any_other)
 	vdev_attach_worker(r->fd, 0, id);
 	vdev_attach_worker(r->fd, 1, id);
 	EXPECT_EQ(0, __vdev_free_worker(r->fd, 0));
-	EXPECT_EQ(1, threads());
+	EXPECT_EQ(1, threads(1));
 	EXPECT_EQ(-ENODEV, __vdev_free_worker(r->fd, 0));
 	EXPECT_EQ(-ENODEV, __vdev_attach_worker(r->fd, 0, 0));
 	both_queues_serve(r);
@@ -188,10 +188,10 @@ TEST_F(worker, freed_one_is_gone_when_the_call_returns)
 
 	for (i = 0; i < 8; i++)
 		id[i] = vdev_new_worker(self->r.fd);
-	EXPECT_EQ(9, threads());
+	EXPECT_EQ(9, threads(9));
 	for (i = 0; i < 8; i++) {
 		ASSERT_EQ(0, __vdev_free_worker(self->r.fd, id[i]));
-		EXPECT_EQ(8 - i, threads());
+		EXPECT_EQ(8 - i, threads(8 - i));
 		EXPECT_EQ(-ENODEV, __vdev_free_worker(self->r.fd, id[i]));
 		EXPECT_EQ(-ENODEV, __vdev_attach_worker(self->r.fd, 0, id[i]));
 	}
@@ -208,7 +208,7 @@ TEST_F(worker, a_device_has_128_of_them_at_most)
 			ASSERT_NE(id[j], id[i]);
 	}
 	EXPECT_EQ(-ENOSPC, __vdev_new_worker(self->r.fd, &one_more));
-	EXPECT_EQ(MAX_WORKERS, threads());
+	EXPECT_EQ(MAX_WORKERS, threads(MAX_WORKERS));
 	/* A place that becomes free is free. */
 	vdev_free_worker(self->r.fd, id[64]);
 	EXPECT_EQ(0, __vdev_new_worker(self->r.fd, &one_more));
@@ -229,14 +229,14 @@ TEST_F(worker, reset_owner_ends_all_of_them)
 	rig_start(r);
 	both_queues_serve(r);
 	vdev_reset_owner(r->fd);
-	EXPECT_EQ(0, threads());
+	EXPECT_EQ(0, threads(0));
 
 	rig_configure(r);
 	for (i = 0; i < r->nvqs; i++) {
 		vdev_set_kick(r->fd, i, r->q[i].kick);
 		vdev_set_call(r->fd, i, r->q[i].call);
 	}
-	EXPECT_EQ(1, threads());
+	EXPECT_EQ(1, threads(1));
 	EXPECT_EQ(0, vdev_get_worker(r->fd, 0));
 	EXPECT_EQ(-ENODEV, __vdev_attach_worker(r->fd, 0, id));
 	rig_start(r);
@@ -253,7 +253,7 @@ TEST_F(worker, close_ends_all_of_them)
 	both_queues_serve(&self->r);
 	close(self->r.fd);
 	self->r.fd = -1;
-	EXPECT_EQ(0, threads());
+	EXPECT_EQ(0, threads(0));
 }
 
 TEST_F(worker, argument_that_is_not_there_is_efault)
@@ -270,7 +270,7 @@ TEST_F(worker, argument_that_is_not_there_is_efault)
 						(void *)-4096L));
 	}
 	/* Nor is there a worker that nobody knows the name of. */
-	EXPECT_EQ(1, threads());
+	EXPECT_EQ(1, threads(1));
 }
 
 /* ---- who may call ---- */
@@ -309,7 +309,7 @@ TEST_F(worker, another_process_is_eperm)
 
 	for (i = 0; i < 4; i++)
 		EXPECT_EQ(-EPERM, in_child(calls[i], &self->r.fd));
-	EXPECT_EQ(1, threads());
+	EXPECT_EQ(1, threads(1));
 }
 
 TEST(without_an_owner_is_eperm)
@@ -322,7 +322,7 @@ TEST(without_an_owner_is_eperm)
 	vdev_reset_owner(fd);
 	for (i = 0; i < 4; i++)
 		EXPECT_EQ(-EPERM, calls[i](&fd));
-	EXPECT_EQ(0, threads());
+	EXPECT_EQ(0, threads(0));
 }
 
 /* Ids and limits are a device's own. */

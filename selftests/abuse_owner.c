@@ -277,7 +277,7 @@ TEST_F_TIMEOUT(races, calls_with_close_and_dup2_of_the_device, 60)
 	EXPECT_LT(100, race->taken);
 	close(race->r.fd);
 	race->r.fd = -1;
-	EXPECT_EQ(0, proc_threads_named("vkick-"));
+	EXPECT_EQ(0, proc_threads_settle("vkick-", 0));
 }
 
 /* Both at the same device, all the time. */

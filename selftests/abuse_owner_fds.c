@@ -178,7 +178,7 @@ TEST(hundred_thousand_swaps_of_the_log_leak_no_file)
 	vdev_set_log_base(r.fd, l.bits);
 	vdev_set_features(r.fd, r.features | F_LOG_ALL);
 	rig_start(&r);
-	before = proc_number("/proc/sys/fs/file-nr");
+	before = open_files();
 	for (i = 0; i < 50000; i++) {
 		vdev_set_log_fd(r.fd, a);
 		vdev_set_log_fd(r.fd, b);
@@ -192,7 +192,7 @@ TEST(hundred_thousand_swaps_of_the_log_leak_no_file)
 		close(fd);
 	}
 	vdev_set_log_fd(r.fd, -1);
-	EXPECT_GT(before + 1000, proc_number("/proc/sys/fs/file-nr"));
+	EXPECT_GT(before + 1000, open_files());
 	EXPECT_GT(id + 1000, ev_id(ev_new()));
 	rig_ping(&r.q[0]);
 	rig_close(&r);

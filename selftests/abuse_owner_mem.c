@@ -22,7 +22,6 @@
 #include "lib/hammer.h"
 #include "lib/rig.h"
 
-#define GONE_MS	1000
 
 enum how { UNMAPPED, NO_ACCESS, TRUNCATED, NEVER_THERE };
 
@@ -55,7 +54,7 @@ FIXTURE_VARIANT_ADD(taken, rings_never_there_and_waiters) {
 FIXTURE_SETUP(taken)
 {
 	self->busy = ev_new();
-	self->threads = proc_threads_named("vkick-rng-");
+	self->threads = proc_threads_settle("vkick-rng-", 0);
 }
 
 FIXTURE_TEARDOWN(taken)

@@ -353,7 +353,7 @@ static bool got_deep(void)
 
 static bool nothing_left(int threads, int fds)
 {
-	int threads_now = proc_threads_named("vkick-"), fds_now = proc_count("/proc/self/fd");
+	int threads_now = proc_threads_settle("vkick-", threads), fds_now = proc_count("/proc/self/fd");
 
 	if (threads_now != threads || fds_now != fds)
 		printf("# %d threads, before: %d; %d fds, before: %d\n", threads_now, threads,

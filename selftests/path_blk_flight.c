@@ -163,7 +163,7 @@ static void end_in_flight(struct __test_metadata *_metadata, struct disk *d, boo
 		close(d->r.fd);
 	else
 		vdev_reset_owner(d->r.fd);
-	EXPECT_EQ(0, proc_threads_named("vkick-blk-"));
+	EXPECT_EQ(0, proc_threads_settle("vkick-blk-", 0));
 	EXPECT_TRUE(disk_pins_gone(d));
 	EXPECT_TRUE(stays_quiet(d));
 	/* The backing is nobody's: it can be taken apart, or had exclusively. */
@@ -210,7 +210,7 @@ TEST_F(flight, kill_9_leaves_nothing)
 	ASSERT_TRUE(ev_wait(ready, DEADLINE_MS));
 	ASSERT_EQ(0, kill(pid, SIGKILL));
 	ASSERT_EQ(pid, waitpid(pid, NULL, 0));
-	gone = deadline_in(2000);
+	gone = deadline_in(GONE_MS);
 	while (proc_threads_named("vkick-blk-")) {
 		ASSERT_FALSE(deadline_passed(&gone));
 	}

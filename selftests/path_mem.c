@@ -351,7 +351,7 @@ static void get_stuck(const struct stuck *s)
 static void kill_stuck_owner(struct __test_metadata *_metadata, bool uffd_first)
 {
 	struct stuck s = { .uffd_first = uffd_first, .ready = ev_new() };
-	int threads = proc_threads_named("vkick-rng"), fd;
+	int threads = proc_threads_settle("vkick-rng", 0), fd;
 	struct deadline end;
 	pid_t pid;
 
@@ -368,7 +368,7 @@ static void kill_stuck_owner(struct __test_metadata *_metadata, bool uffd_first)
 	ASSERT_LT(threads, proc_threads_named("vkick-rng"));
 
 	ASSERT_EQ(0, kill(pid, SIGKILL));
-	end = deadline_in(1000);
+	end = deadline_in(GONE_MS);
 	while (waitpid(pid, NULL, WNOHANG) != pid) {
 		ASSERT_FALSE(deadline_passed(&end))
 			TH_LOG("the owner does not die");

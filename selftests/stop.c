@@ -356,14 +356,14 @@ TEST(five_thousand_cycles_leak_nothing)
 			rig_ping(&r.q[i % 2]);
 		rig_stop(&r);
 		if (i == 100) {
-			files = proc_number("/proc/sys/fs/file-nr");
-			threads = proc_threads_named("vkick-null");
+			files = open_files();
+			threads = proc_threads_settle("vkick-null", 1);
 			fds = proc_count("/proc/self/fd");
 		}
 	}
-	EXPECT_EQ(threads, proc_threads_named("vkick-null"));
+	EXPECT_EQ(threads, proc_threads_settle("vkick-null", threads));
 	EXPECT_EQ(fds, proc_count("/proc/self/fd"));
-	EXPECT_GT(files + 500, proc_number("/proc/sys/fs/file-nr"));
+	EXPECT_GT(files + 500, open_files());
 	rig_close(&r);
 }
 
@@ -386,15 +386,15 @@ TEST(thousand_opens_leak_nothing)
 			ev_signal(r.q[0].kick);
 		close(r.fd);
 		if (i == 100) {
-			files = proc_number("/proc/sys/fs/file-nr");
-			threads = proc_threads_named("vkick-rng");
+			files = open_files();
+			threads = proc_threads_settle("vkick-rng", 0);
 			fds = proc_count("/proc/self/fd");
 		}
 	}
 	r.fd = -1;
-	EXPECT_EQ(threads, proc_threads_named("vkick-rng"));
+	EXPECT_EQ(threads, proc_threads_settle("vkick-rng", threads));
 	EXPECT_EQ(fds, proc_count("/proc/self/fd"));
-	EXPECT_GT(files + 500, proc_number("/proc/sys/fs/file-nr"));
+	EXPECT_GT(files + 500, open_files());
 	rig_close(&r);
 }
 

@@ -212,7 +212,7 @@ static void end_in_flight(FIXTURE_DATA(stop) *self, bool direct, bool by_close)
 		close(d->r.fd);
 	else
 		vdev_reset_owner(d->r.fd);
-	CHECK(!proc_threads_named("vkick-blk-"), "a worker is there");
+	CHECK(!proc_threads_settle("vkick-blk-", 0), "a worker is there");
 	CHECK(disk_pins_gone(d), "pages are kept");
 	CHECK(stays_quiet(d, 0), "not quiet");
 
@@ -264,7 +264,7 @@ TEST_F(stop, by_kill_9)
 	ASSERT_EQ(pid, waitpid(pid, NULL, 0));
 	EXPECT_TRUE(stays_quiet(d, 0));
 	EXPECT_TRUE(disk_pins_gone(d));
-	EXPECT_EQ(0, proc_threads_named("vkick-blk-"));
+	EXPECT_EQ(0, proc_threads_settle("vkick-blk-", 0));
 }
 
 /* ---- a stop has to wait ---- */

@@ -220,7 +220,7 @@ static void end_in_flight(FIXTURE_DATA(stop) *self, bool by_close)
 		close(r->fd);
 	else
 		vdev_reset_owner(r->fd);
-	CHECK(!proc_threads_named("vkick-null-"), "the worker is there");
+	CHECK(!proc_threads_settle("vkick-null-", 0), "the worker is there");
 	CHECK(stays_quiet(r), "not quiet");
 	base = drv_device_base(&self->q->drv);
 	back = take_back_all(self->q);
@@ -288,7 +288,7 @@ TEST_F(stop, by_kill_9)
 	}
 	ASSERT_TRUE(ev_wait(ready, DEADLINE_MS));
 	ASSERT_EQ(0, kill(pid, SIGKILL));
-	gone = deadline_in(1000);
+	gone = deadline_in(GONE_MS);
 	ASSERT_EQ(pid, waitpid(pid, NULL, 0));
 	while (proc_threads_named("vkick-null-")) {
 		ASSERT_FALSE(deadline_passed(&gone));

@@ -199,6 +199,22 @@ int proc_threads_named(const char *prefix)
 	return find_threads(prefix, &last);
 }
 
+int proc_threads_settle(const char *prefix, int n)
+{
+	struct deadline end = deadline_in(DEADLINE_MS);
+	int now;
+
+	do {
+		now = proc_threads_named(prefix);
+	} while (now != n && !deadline_passed(&end));
+	return now;
+}
+
+long open_files(void)
+{
+	return proc_number("/proc/sys/fs/file-nr");
+}
+
 pid_t proc_thread(const char *prefix)
 {
 	pid_t tid;

@@ -25,6 +25,13 @@ typedef uint64_t u64;
 #define DEADLINE_MS	15000
 
 /*
+ * What is to happen at once: an owner that is killed is gone within a second, with all that
+ * it had, wherever its threads wait. A machine that is emulated, and not alone on its
+ * host, gets a few: what would really wait here waits for ever.
+ */
+#define GONE_MS		5000
+
+/*
  * How long to watch for what must not happen. A test that relies on this alone
  * might miss a late event, so each also compares a counter.
  */
@@ -76,6 +83,17 @@ int proc_count(const char *dir);
 long proc_number(const char *file);
 /* Threads anywhere on this machine whose name starts with @prefix. */
 int proc_threads_named(const char *prefix);
+/*
+ * The same once there are @n, or else when waiting is in vain: whoever stopped a thread
+ * knows that it does nothing any more before it is gone from /proc.
+ */
+int proc_threads_settle(const char *prefix, int n);
+
+/*
+ * Open files of this machine. The kernel keeps a part of the count by CPU, up to 32 either
+ * way, and does not show it: so the difference of two may be off by 128 on two CPUs.
+ */
+long open_files(void);
 
 /* The thread whose name starts with @prefix; there must be one. */
 pid_t proc_thread(const char *prefix);
