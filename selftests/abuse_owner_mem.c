@@ -22,7 +22,6 @@
 #include "lib/hammer.h"
 #include "lib/rig.h"
 
-
 enum how { UNMAPPED, NO_ACCESS, TRUNCATED, NEVER_THERE };
 
 FIXTURE(taken)

@@ -139,18 +139,75 @@ long proc_number(const char *file)
 	return n;
 }
 
-/*
- * Processes and threads come and go meanwhile: what cannot be opened is gone.
- * @last gets the last one's thread ID.
- */
-static int count_tasks(const char *dir, const char *prefix, pid_t *last)
+/* Return: whether there is such a thread, with its /proc/<tid>/stat in @line. */
+static bool read_stat(pid_t tid, char *line, size_t size)
+{
+	char path[64];
+	bool ok;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", tid);
+	f = fopen(path, "r");
+	if (!f)
+		return false;
+	ok = fgets(line, size, f);
+	fclose(f);
+	return ok;
+}
+
+/* Field @nr, as proc(5) counts them, of such a line: from 3 up. */
+static const char *field_of(const char *line, int nr)
+{
+	/* The name may hold anything, and ends at the last parenthesis. */
+	const char *p = strrchr(line, ')');
+
+	CHECK(p, "%s", line);
+	for (p++; nr >= 3; nr--) {
+		p = strchr(p, ' ');
+		CHECK(p, "short: %s", line);
+		p++;
+	}
+	return p;
+}
+
+static const char *stat_field(pid_t tid, int nr, char *line, size_t size)
+{
+	CHECK(read_stat(tid, line, size), "read /proc/%d/stat", tid);
+	return field_of(line, nr);
+}
+
+/* Threads of a name. */
+struct found {
+	int n;
+	int leave;	/* of these: exiting */
+	int stay;	/* of these: asleep, and not exiting */
+	pid_t last;
+};
+
+#define PF_EXITING	0x4	/* <linux/sched.h> */
+
+static void note(struct found *found, pid_t tid)
+{
+	char line[1024];
+	bool leaves;
+
+	if (!read_stat(tid, line, sizeof(line)))
+		return;
+	leaves = strtoul(field_of(line, 9), NULL, 10) & PF_EXITING;
+	found->n++;
+	found->leave += leaves;
+	found->stay += !leaves && *field_of(line, 3) != 'R';
+	found->last = tid;
+}
+
+/* Processes and threads come and go meanwhile: what cannot be opened is gone. */
+static void find_tasks(const char *dir, const char *prefix, struct found *found)
 {
 	struct dirent *e;
 	DIR *d = opendir(dir);
-	int n = 0;
 
 	if (!d)
-		return 0;
+		return;
 	while ((e = readdir(d))) {
 		char path[600], name[64] = "";
 		FILE *f;
@@ -164,20 +221,17 @@ static int count_tasks(const char *dir, const char *prefix, pid_t *last)
 		if (!fgets(name, sizeof(name), f))
 			name[0] = 0;
 		fclose(f);
-		if (strncmp(name, prefix, strlen(prefix)))
-			continue;
-		n++;
-		*last = atoi(e->d_name);
+		if (!strncmp(name, prefix, strlen(prefix)))
+			note(found, atoi(e->d_name));
 	}
 	closedir(d);
-	return n;
 }
 
-static int find_threads(const char *prefix, pid_t *last)
+static struct found find_threads(const char *prefix)
 {
+	struct found found = { 0 };
 	struct dirent *e;
 	DIR *d = opendir("/proc");
-	int n = 0;
 
 	CHECK(d, "opendir /proc");
 	while ((e = readdir(d))) {
@@ -186,28 +240,26 @@ static int find_threads(const char *prefix, pid_t *last)
 		if (e->d_name[0] < '0' || e->d_name[0] > '9')
 			continue;
 		snprintf(path, sizeof(path), "/proc/%s/task", e->d_name);
-		n += count_tasks(path, prefix, last);
+		find_tasks(path, prefix, &found);
 	}
 	closedir(d);
-	return n;
+	return found;
 }
 
 int proc_threads_named(const char *prefix)
 {
-	pid_t last;
-
-	return find_threads(prefix, &last);
+	return find_threads(prefix).n;
 }
 
 int proc_threads_settle(const char *prefix, int n)
 {
 	struct deadline end = deadline_in(DEADLINE_MS);
-	int now;
+	struct found found;
 
 	do {
-		now = proc_threads_named(prefix);
-	} while (now != n && !deadline_passed(&end));
-	return now;
+		found = find_threads(prefix);
+	} while (found.n - found.leave != n && found.stay <= n && !deadline_passed(&end));
+	return found.n - found.leave;
 }
 
 long open_files(void)
@@ -217,11 +269,10 @@ long open_files(void)
 
 pid_t proc_thread(const char *prefix)
 {
-	pid_t tid;
-	int n = find_threads(prefix, &tid);
+	struct found found = find_threads(prefix);
 
-	CHECK(n == 1, "%d threads named %s*", n, prefix);
-	return tid;
+	CHECK(found.n == 1, "%d threads named %s*", found.n, prefix);
+	return found.last;
 }
 
 long proc_labelled(const char *file, const char *label)
@@ -254,11 +305,10 @@ long proc_switches(pid_t tid)
 pid_t proc_thread_called(const char *name)
 {
 	char line[64];
-	pid_t tid;
 
 	/* comm has a newline behind it, which makes a prefix the whole. */
 	snprintf(line, sizeof(line), "%s\n", name);
-	return find_threads(line, &tid) ? tid : 0;
+	return find_threads(line).last;
 }
 
 bool proc_thread_is_ours(pid_t tid)
@@ -267,27 +317,6 @@ bool proc_thread_is_ours(pid_t tid)
 
 	snprintf(path, sizeof(path), "/proc/self/task/%d", tid);
 	return !access(path, F_OK);
-}
-
-/* Field @nr, as proc(5) counts them, of /proc/<tid>/stat: from 3 up. */
-static const char *stat_field(pid_t tid, int nr, char *line, size_t size)
-{
-	char path[64], *p;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", tid);
-	f = fopen(path, "r");
-	CHECK(f && fgets(line, size, f), "read %s", path);
-	fclose(f);
-	/* The name may hold anything, and ends at the last parenthesis. */
-	p = strrchr(line, ')');
-	CHECK(p, "%s: %s", path, line);
-	for (p++; nr >= 3; nr--) {
-		p = strchr(p, ' ');
-		CHECK(p, "%s is short", path);
-		p++;
-	}
-	return p;
 }
 
 char proc_state(pid_t tid)

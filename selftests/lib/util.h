@@ -84,8 +84,10 @@ long proc_number(const char *file);
 /* Threads anywhere on this machine whose name starts with @prefix. */
 int proc_threads_named(const char *prefix);
 /*
- * The same once there are @n, or else when waiting is in vain: whoever stopped a thread
- * knows that it does nothing any more before it is gone from /proc.
+ * The same without those that exit, once there are @n, or else when waiting is in vain. Whoever
+ * stopped a thread knows that before the thread has gone from its last word to its exit: a
+ * few instructions, in which it runs. So one that sleeps was not stopped, and is not waited for:
+ * a thread that outlives its stop is told from one that is late in /proc.
  */
 int proc_threads_settle(const char *prefix, int n);
 
