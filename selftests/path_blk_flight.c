@@ -284,20 +284,31 @@ TEST_F(flight, memory_table_swapped_under_load_tears_no_request)
 			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	struct vhost_memory *t[2];
 	u8 want[SECTORS * SECTOR], *first = gmem_ptr(&d->r.mem, DISK_BUF, DISK_BUF_SIZE);
-	u32 i, round, swaps = 0, in_second = 0;
+	u32 i, round, swaps = 0, in_first = 0, in_second = 0;
+	struct deadline give_up = deadline_in(30000);
 	u8 status;
 
 	ASSERT_NE(MAP_FAILED, second);
 	t[0] = gmem_table(&d->r.mem);
 	t[1] = other_table(d, second);
-	for (round = 0; round < 4; round++) {
-		u32 back = 0;
+	/*
+	 * Which table a request meets is up to the worker: a slow one may take a
+	 * whole round up under one of them. So the rounds begin with either in
+	 * turn, and go on until both have been met.
+	 */
+	for (round = 0; round < 4 || !in_first || !in_second; round++) {
+		u32 back = 0, table = round % 2;
+
+		ASSERT_FALSE(deadline_passed(&give_up))
+			TH_LOG("%u rounds met one table alone", round);
 
 		memset(first, 0x33, DISK_BUF_SIZE);
 		memset(second, 0x33, DISK_BUF_SIZE);
 		offer_reads(d, DEPTH);
 		while (back < DEPTH) {
-			ASSERT_EQ(0, __vdev_set_mem(d->r.fd, t[++swaps % 2]));
+			ASSERT_EQ(0, __vdev_set_mem(d->r.fd, t[table]));
+			table = !table;
+			swaps++;
 			while (disk_poll(d, 0, &status, NULL) >= 0) {
 				ASSERT_EQ(VIRTIO_BLK_S_OK, status);
 				back++;
@@ -311,6 +322,7 @@ TEST_F(flight, memory_table_swapped_under_load_tears_no_request)
 			a = !memcmp(first + at, want, sizeof(want));
 			b = !memcmp(second + at, want, sizeof(want));
 			ASSERT_NE(a, b) TH_LOG("request %u", i);
+			in_first += a;
 			in_second += b;
 			/* And the other place has nothing of it. */
 			ASSERT_EQ(0x33, (a ? second : first)[at]);
@@ -318,10 +330,8 @@ TEST_F(flight, memory_table_swapped_under_load_tears_no_request)
 					    (a ? second : first) + at + 1, sizeof(want) - 1));
 		}
 	}
-	TH_LOG("%u swaps; %u of %u in the second memory", swaps, in_second, 4 * DEPTH);
-	EXPECT_LT(2, swaps);
-	EXPECT_LT(0, in_second);
-	EXPECT_GT(4 * DEPTH, in_second);
+	TH_LOG("%u swaps in %u rounds; %u requests in the first memory, %u in the second",
+	       swaps, round, in_first, in_second);
 	free(t[0]);
 	free(t[1]);
 	munmap(second, DISK_BUF_SIZE);
