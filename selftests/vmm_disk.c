@@ -10,6 +10,7 @@
 #include "lib/util.h"
 
 #include "../vmm/blk.h"
+#include "../vmm/layout.h"
 #include "../vmm/opts.h"
 #include "../vmm/virtio.h"
 
@@ -18,6 +19,7 @@
 #include <fcntl.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_pci.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -60,9 +62,32 @@ void loop_add(struct loop_source *src)
 	(void)src;
 }
 
+void loop_remove(struct loop_source *src)
+{
+	(void)src;
+}
+
+bool vm_eventfd_readable(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	return poll(&p, 1, 0) == 1;
+}
+
 u32 irq_alloc_msi(struct vm *vm)
 {
-	return vm->irq.nr_msi++;
+	return GSI_MSI_FIRST + vm->irq.nr_msi++;
+}
+
+void irq_free_msi(struct vm *vm, u32 gsi)
+{
+	(void)vm, (void)gsi;
+}
+
+int irq_attach_line(struct vm *vm, u32 gsi, int fd, int resample_fd)
+{
+	(void)vm, (void)gsi, (void)fd, (void)resample_fd;
+	return 0;
 }
 
 int irq_set_msi(struct vm *vm, u32 gsi, u64 addr, u32 data)

@@ -79,7 +79,7 @@ TEST_F(machine, nobody_is_all_ones)
 
 TEST_F(machine, ids_are_those_of_modern_virtio)
 {
-	static const u16 ids[] = { VIRTIO_ID_BLOCK, VIRTIO_ID_RNG, VIRTIO_ID_RNG };
+	static const u16 ids[] = { VIRTIO_ID_BLOCK, VIRTIO_ID_RNG, VIRTIO_ID_RNG, VIRTIO_ID_RNG, VIRTIO_ID_RNG };
 	unsigned int dev;
 
 	for (dev = 0; dev < NR_MACHINE_DEVICES; dev++) {
@@ -150,7 +150,7 @@ TEST_F(machine, sizing_a_bar_gives_its_size)
 	EXPECT_EQ(0xffffc000 | PCI_BASE_ADDRESS_MEM_TYPE_64, machine_cfg_read(RNG, BAR_REG(0), 4));
 	EXPECT_EQ(0xffffffff, machine_cfg_read(RNG, BAR_REG(1), 4));
 	machine_cfg_write(DISK, BAR_REG(4), 4, ~0U);
-	EXPECT_EQ(0xffffffc0 | PCI_BASE_ADDRESS_SPACE_IO, machine_cfg_read(DISK, BAR_REG(4), 4));
+	EXPECT_EQ(0xffffff00 | PCI_BASE_ADDRESS_SPACE_IO, machine_cfg_read(DISK, BAR_REG(4), 4));
 	/* There is none. */
 	machine_cfg_write(RNG, BAR_REG(4), 4, ~0U);
 	EXPECT_EQ(0, machine_cfg_read(RNG, BAR_REG(4), 4));
@@ -235,23 +235,23 @@ TEST_F(machine, bar_at_the_end_of_the_address_space_works)
 /* ---- MSI-X ------------------------------------------------------------------------------------ */
 
 /* Vector 1 of the disk, with a message of its own, and masked if @mask. */
-static u32 vector_ready(u32 mask)
+static int vector_ready(u32 mask)
 {
 	machine_place(DISK, 2, WINDOW);
 	machine_vector_write(DISK, 1, 0, MESSAGE_ADDR);
 	machine_vector_write(DISK, 1, 1, 0);
 	machine_vector_write(DISK, 1, 2, MESSAGE_DATA);
 	machine_vector_write(DISK, 1, 3, mask);
-	return virtio_dev_at(DISK)->msix.vector[1].gsi;
+	return virtio_dev_at(DISK)->msix.vector[1].fd;
 }
 
 TEST_F(machine, event_is_the_message_of_the_table)
 {
-	u32 gsi = vector_ready(0);
+	int fd = vector_ready(0);
 
 	machine_msix_control(DISK, true, false);
 	machine_raise(DISK, 1);
-	EXPECT_EQ(1, fakekvm_injected(gsi));
+	EXPECT_EQ(1, fakekvm_injected(fd));
 	EXPECT_EQ(MESSAGE_ADDR, fakekvm_last_addr());
 	EXPECT_EQ(MESSAGE_DATA, fakekvm_last_data());
 	EXPECT_FALSE(machine_is_pending(DISK, 1));
@@ -259,7 +259,7 @@ TEST_F(machine, event_is_the_message_of_the_table)
 
 FIXTURE(masked)
 {
-	u32 gsi;
+	int fd;
 };
 
 /* What masks it, and for how it is unmasked again. */
@@ -276,7 +276,7 @@ FIXTURE_VARIANT_ADD(masked, since_msix_is_off) { };
 FIXTURE_SETUP(masked)
 {
 	machine_init();
-	self->gsi = vector_ready(variant->vector);
+	self->fd = vector_ready(variant->vector);
 	machine_msix_control(DISK, variant->enable, variant->function);
 }
 
@@ -297,17 +297,17 @@ TEST_F(masked, events_are_pending_and_come_as_one)
 	EXPECT_FALSE(machine_is_pending(DISK, 1));
 	machine_raise(DISK, 1);
 	machine_raise(DISK, 1);
-	EXPECT_EQ(0, fakekvm_injected(self->gsi));
+	EXPECT_EQ(0, fakekvm_injected(self->fd));
 	EXPECT_TRUE(machine_is_pending(DISK, 1));
 	EXPECT_FALSE(machine_is_pending(DISK, 2));
 	unmask();
-	EXPECT_EQ(1, fakekvm_injected(self->gsi));
+	EXPECT_EQ(1, fakekvm_injected(self->fd));
 	EXPECT_FALSE(machine_is_pending(DISK, 1));
 	/* What was delivered does not come again. */
 	machine_msix_control(DISK, true, true);
 	EXPECT_FALSE(machine_is_pending(DISK, 1));
 	machine_msix_control(DISK, true, false);
-	EXPECT_EQ(1, fakekvm_injected(self->gsi));
+	EXPECT_EQ(1, fakekvm_injected(self->fd));
 }
 
 TEST_F(masked, message_changed_meanwhile_is_what_comes)
@@ -316,7 +316,7 @@ TEST_F(masked, message_changed_meanwhile_is_what_comes)
 	machine_vector_write(DISK, 1, 0, MESSAGE_ADDR | 1 << 12);
 	machine_vector_write(DISK, 1, 2, MESSAGE_DATA + 1);
 	unmask();
-	EXPECT_EQ(1, fakekvm_injected(self->gsi));
+	EXPECT_EQ(1, fakekvm_injected(self->fd));
 	EXPECT_EQ(MESSAGE_ADDR | 1 << 12, fakekvm_last_addr());
 	EXPECT_EQ(MESSAGE_DATA + 1, fakekvm_last_data());
 }
@@ -329,7 +329,7 @@ TEST_F(masked, reset_of_the_device_takes_events_back)
 	EXPECT_FALSE(machine_is_pending(DISK, 1));
 	machine_check();
 	unmask();
-	EXPECT_EQ(0, fakekvm_injected(self->gsi));
+	EXPECT_EQ(0, fakekvm_injected(self->fd));
 }
 
 TEST_F(machine, message_changed_while_unmasked_is_used_at_once)
@@ -490,7 +490,7 @@ TEST_F(driver, window_in_config_space_reaches_the_structures)
 }
 
 /* With the VMM's own thread on the queue. */
-TEST_F(driver, ten_thousand_resets_leave_nothing_behind)
+TEST_F_TIMEOUT(driver, ten_thousand_resets_leave_nothing_behind, 300)
 {
 	int fds = proc_count("/proc/self/fd"), threads = proc_count("/proc/self/task");
 	u64 features = virtio_dev_at(RNG_USER)->offered;

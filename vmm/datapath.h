@@ -22,7 +22,7 @@ struct vring_dev;
  * @state: as VHOST_SET_VRING_BASE has it; in: where to start, out: where it ended
  * @desc: guest-physical address, unchecked; as @avail and @used
  * @kick_fd: eventfd that the doorbell signals
- * @call_fd: eventfd that interrupts the guest, or -1: no vector
+ * @call_fd: eventfd that interrupts the guest
  * @err_fd: eventfd that the datapath signals when the queue broke
  */
 struct datapath_queue {
@@ -123,7 +123,7 @@ int datapath_load_ring(struct virtio_dev *dev, const struct datapath_queue *r,
 
 /* ---- iothread.c ------------------------------------------------------------ */
 
-#define IOTHREAD_MAX_FDS	16
+#define IOTHREAD_MAX_FDS	64
 
 /**
  * struct iothread - a thread that waits for eventfds

@@ -16,6 +16,8 @@
 
 #define STOP	IOTHREAD_MAX_FDS	/* in place of an index */
 
+_Static_assert(IOTHREAD_MAX_FDS <= 64, "a bit each");
+
 static int watch(struct iothread *io, int op, int fd, u32 tag)
 {
 	struct epoll_event ev = { .events = EPOLLIN, .data.u32 = tag };
@@ -27,27 +29,28 @@ static void *run(void *arg)
 {
 	struct iothread *io = arg;
 	struct epoll_event ev[IOTHREAD_MAX_FDS + 1];
-	u32 again = (1U << io->nr) - 1;		/* by fd: starts as kicked */
+	u64 again = ~0UL >> (64 - io->nr);		/* by fd: starts as kicked */
 
 	pthread_setname_np(pthread_self(), io->name);
 	for (;;) {
-		u32 signalled = 0, i;
+		u64 signalled = 0;
+		u32 i;
 		int n;
 
 		n = epoll_wait(io->epoll_fd, ev, ARRAY_SIZE(ev), again ? 0 : -1);
 		while (n-- > 0) {
 			if (ev[n].data.u32 == STOP)
 				return NULL;
-			signalled |= 1U << ev[n].data.u32;
+			signalled |= 1UL << ev[n].data.u32;
 		}
 		for (i = 0; i < io->nr; i++) {
-			bool kicked = signalled & 1U << i && vm_drain_eventfd(io->fd[i]);
+			bool kicked = signalled & 1UL << i && vm_drain_eventfd(io->fd[i]);
 
-			if (!kicked && !(again & 1U << i))
+			if (!kicked && !(again & 1UL << i))
 				continue;
-			again &= ~(1U << i);
+			again &= ~(1UL << i);
 			if (io->fd[i] >= 0 && io->ready(io->ctx, i, kicked))
-				again |= 1U << i;
+				again |= 1UL << i;
 		}
 	}
 }

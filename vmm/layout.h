@@ -49,6 +49,8 @@
 
 #define GSI_COM1		4
 #define GSI_POWER_BUTTON	5		/* an edge is a press */
+#define GSI_INTX_FIRST		16		/* PCI's pins, swizzled over four lines: level, low */
+#define NR_INTX_GSIS		4
 #define GSI_MSI_FIRST		24		/* past the I/O APIC's pins */
 
 #endif

@@ -61,7 +61,7 @@ void loop_init(struct vm *vm)
 
 void loop_add(struct loop_source *src)
 {
-	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = src };
+	struct epoll_event ev = { .events = EPOLLIN | (src->edge ? EPOLLET : 0), .data.ptr = src };
 
 	/* EPERM: a regular file as stdin. It is simply not read. */
 	if (epoll_ctl(loop_fd, EPOLL_CTL_ADD, src->fd, &ev) && errno != EPERM)
@@ -73,16 +73,21 @@ void loop_remove(struct loop_source *src)
 	epoll_ctl(loop_fd, EPOLL_CTL_DEL, src->fd, NULL);
 }
 
+bool loop_step(int timeout_ms)
+{
+	struct loop_source *src;
+	struct epoll_event ev;
+
+	/* One at a time: a callback may remove any source. */
+	if (epoll_wait(loop_fd, &ev, 1, timeout_ms) != 1)
+		return false;
+	src = ev.data.ptr;
+	src->ready(src);
+	return true;
+}
+
 void loop_run(struct vm *vm)
 {
-	while (atomic_load(&vm->state) == VM_RUNNING) {
-		struct epoll_event ev;
-
-		/* One at a time: a callback may remove any source. */
-		if (epoll_wait(loop_fd, &ev, 1, -1) == 1) {
-			struct loop_source *src = ev.data.ptr;
-
-			src->ready(src);
-		}
-	}
+	while (atomic_load(&vm->state) == VM_RUNNING)
+		loop_step(-1);
 }

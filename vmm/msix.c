@@ -14,6 +14,10 @@
  *	MSI-X is off. The counter keeps the event. The pending bit is not stored
  *	anywhere: it is the answer to "is the eventfd readable?".
  *
+ * A vector takes a GSI when it is first attached, and keeps it until a reset of the device finds it
+ * detached: what drivers never unmask costs KVM's table nothing. If there is none left, the vector
+ * stays detached, and its events stay pending.
+ *
  * To attach: install the route, attach, then drain. KVM looks at the counter as
  * it attaches, and injects if it is not 0, but leaves it as it was; were it not
  * drained, the next mask would show an event that was delivered long ago. The
@@ -23,7 +27,6 @@
  * that it was about to inject is injected, which is why the route must stay.
  */
 #include <linux/pci_regs.h>
-#include <poll.h>
 #include <string.h>
 
 #include "pci.h"
@@ -48,34 +51,55 @@ static bool is_masked(const struct msix *m, const struct msix_vector *v)
 	       v->ctrl & PCI_MSIX_ENTRY_CTRL_MASKBIT;
 }
 
-static void set_route(struct msix *m, struct msix_vector *v)
+/* Guests can have this as often as they like, and are heard once. */
+static void complain(struct msix *m, const struct msix_vector *v, const char *why)
 {
-	int err = irq_set_msi(m->pci->vm, v->gsi,
-			      (u64)v->addr_hi << 32 | v->addr_lo, v->data);
+	if (!m->complained)
+		warn("%s: MSI-X vector %u: %s: its events stay pending, as those of others that have the same trouble",
+		     m->pci->name, (unsigned int)(v - m->vector), why);
+	m->complained = true;
+}
 
-	if (err)
-		warn("MSI-X: no route for GSI %u: %s", v->gsi, strerror(-err));
+static int set_route(struct msix *m, struct msix_vector *v)
+{
+	return irq_set_msi(m->pci->vm, v->gsi, (u64)v->addr_hi << 32 | v->addr_lo, v->data);
+}
+
+static void attach(struct msix *m, struct msix_vector *v)
+{
+	int err;
+
+	if (v->gsi == IRQ_NO_GSI)
+		v->gsi = irq_alloc_msi(m->pci->vm);
+	if (v->gsi == IRQ_NO_GSI) {
+		complain(m, v, "KVM has no room for another route: give fewer devices or queues");
+		return;
+	}
+	err = set_route(m, v);
+	if (!err)
+		err = irq_attach(m->pci->vm, v->gsi, v->fd);
+	if (err) {
+		complain(m, v, strerror(-err));
+		return;
+	}
+	vm_drain_eventfd(v->fd);
+	v->attached = true;
+}
+
+static void detach(struct msix *m, struct msix_vector *v)
+{
+	irq_detach(m->pci->vm, v->gsi, v->fd);
+	v->attached = false;
 }
 
 static void update(struct msix *m, struct msix_vector *v)
 {
-	bool attach = !is_masked(m, v);
-	int err;
+	bool masked = is_masked(m, v);
 
-	if (attach == v->attached)
-		return;
-	if (attach) {
-		set_route(m, v);
-		err = irq_attach(m->pci->vm, v->gsi, v->fd);
-		if (err) {
-			warn("MSI-X: no irqfd for GSI %u: %s", v->gsi, strerror(-err));
-			return;
-		}
-		vm_drain_eventfd(v->fd);
-	} else {
-		irq_detach(m->pci->vm, v->gsi, v->fd);
-	}
-	v->attached = attach;
+	if (!masked && !v->attached)
+		attach(m, v);
+	else if (masked && v->attached)
+		detach(m, v);
 }
 
 static void update_all(struct msix *m)
@@ -88,9 +112,7 @@ static void update_all(struct msix *m)
 
 static bool is_pending(const struct msix_vector *v)
 {
-	struct pollfd p = { .fd = v->fd, .events = POLLIN };
-
-	return !v->attached && poll(&p, 1, 0) == 1;
+	return !v->attached && vm_eventfd_readable(v->fd);
 }
 
 /* ---- The BAR: table and pending bits ---------------------------------------- */
@@ -135,6 +157,7 @@ static void write_word(struct msix *m, u64 off, u32 val)
 {
 	u32 *word = off < MSIX_PBA_AT ? entry_word(m, off) : NULL;
 	struct msix_vector *v;
+	int err;
 
 	if (!word)
 		return;
@@ -145,8 +168,11 @@ static void write_word(struct msix *m, u64 off, u32 val)
 	} else {
 		*word = val;
 		/* Undefined while unmasked, but then best taken at once. */
-		if (v->attached)
-			set_route(m, v);
+		err = v->attached ? set_route(m, v) : 0;
+		if (err) {
+			detach(m, v);
+			complain(m, v, strerror(-err));
+		}
 	}
 }
 
@@ -179,12 +205,29 @@ void msix_cfg_written(struct msix *m, u32 off, u32 len)
 		update_all(m);
 }
 
+bool msix_enabled(const struct msix *m)
+{
+	return control(m) & PCI_MSIX_FLAGS_ENABLE;
+}
+
+bool msix_take(struct msix *m, u16 vector)
+{
+	return vm_drain_eventfd(m->vector[vector].fd);
+}
+
 void msix_drop_pending(struct msix *m)
 {
 	u16 i;
 
-	for (i = 0; i < m->nr; i++)
-		vm_drain_eventfd(m->vector[i].fd);
+	for (i = 0; i < m->nr; i++) {
+		struct msix_vector *v = &m->vector[i];
+
+		vm_drain_eventfd(v->fd);
+		if (v->attached || v->gsi == IRQ_NO_GSI)
+			continue;
+		irq_free_msi(m->pci->vm, v->gsi);
+		v->gsi = IRQ_NO_GSI;
+	}
 }
 
 void msix_reset(struct msix *m)
@@ -195,12 +238,12 @@ void msix_reset(struct msix *m)
 		struct msix_vector *v = &m->vector[i];
 
 		if (v->attached)
-			irq_detach(m->pci->vm, v->gsi, v->fd);
-		v->attached = false;
+			detach(m, v);
 		v->addr_lo = v->addr_hi = v->data = 0;
 		v->ctrl = PCI_MSIX_ENTRY_CTRL_MASKBIT;
 	}
 	msix_drop_pending(m);
+	m->complained = false;
 }
 
 void msix_init(struct msix *m, struct pci_dev *pci, unsigned int bar, u16 nr)
@@ -213,7 +256,7 @@ void msix_init(struct msix *m, struct pci_dev *pci, unsigned int bar, u16 nr)
 	m->nr = nr;
 	for (i = 0; i < nr; i++) {
 		m->vector[i].fd = vm_eventfd();
-		m->vector[i].gsi = irq_alloc_msi(pci->vm);
+		m->vector[i].gsi = IRQ_NO_GSI;
 		m->vector[i].ctrl = PCI_MSIX_ENTRY_CTRL_MASKBIT;
 	}
 	m->cap = pci_add_cap(pci, PCI_CAP_ID_MSIX, PCI_CAP_MSIX_SIZEOF);

@@ -243,9 +243,17 @@ u8 pci_add_cap(struct pci_dev *pci, u8 id, u8 bytes)
 	return at;
 }
 
+u32 pci_pin_gsi(const struct pci_dev *pci)
+{
+	return GSI_INTX_FIRST + (pci->devfn / 8 + pci->cfg[PCI_INTERRUPT_PIN] - 1) % NR_INTX_GSIS;
+}
+
 void pci_register(struct pci_dev *pci)
 {
 	pci->devfn = pci_bus.nr << 3;
+	/* As firmware leaves it, for a guest that knows of neither ACPI nor MP table. */
+	if (pci->cfg[PCI_INTERRUPT_PIN])
+		pci->cfg[PCI_INTERRUPT_LINE] = pci_pin_gsi(pci);
 	memcpy(pci->reset_cfg, pci->cfg, sizeof(pci->cfg));
 	pci_bus.dev[pci_bus.nr++] = pci;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * PCI: config space, BARs that move, capabilities; and MSI-X on top.
+ * PCI: config space, BARs that move, capabilities; MSI-X on top. The interrupt pin is in intx.h.
  *
  * All under vm->lock, but for the calls of the set-up.
  */
@@ -32,12 +32,14 @@ struct pci_bar {
 
 /**
  * struct pci_dev - one function
+ * @name: for messages
  * @wmask: the bits of @cfg that the guest may change
  * @cfg_read: before config space is read at [off, off + len), or NULL
  * @cfg_written: after it was written there, or NULL
  */
 struct pci_dev {
 	struct vm *vm;
+	const char *name;
 	u8 devfn;
 	u8 last_cap;			/* offset of the last capability */
 	u8 cap_end;
@@ -63,6 +65,8 @@ void pci_set_bar(struct pci_dev *pci, unsigned int nr, bool io, u64 bytes,
 		 const struct bus_ops *ops, void *dev, void (*moved)(struct pci_bar *));
 /* Return: offset of the new capability, zero but for its ID and link. */
 u8 pci_add_cap(struct pci_dev *pci, u8 id, u8 bytes);
+/* The line that its interrupt pin is wired to, which other slots share; the DSDT and the MP table say the same. */
+u32 pci_pin_gsi(const struct pci_dev *pci);
 /* Puts it into the next free slot; the layout is final then. */
 void pci_register(struct pci_dev *pci);
 /* All devices back to what they registered as; nothing is mapped. */
@@ -70,18 +74,19 @@ void pci_reset(void);
 
 /* ---- msix.c --------------------------------------------------------------- */
 
-#define MSIX_MAX_VECTORS	64
+#define MSIX_MAX_VECTORS	65	/* 64 queues, and config changes */
 #define MSIX_NO_VECTOR		0xffff
 
 struct msix_vector {
 	u32 addr_lo, addr_hi, data, ctrl;	/* as in the table */
 	int fd;			/* eventfd: whoever has an event signals this */
-	u32 gsi;
+	u32 gsi;		/* from the first time it is attached; IRQ_NO_GSI before */
 	bool attached;		/* @fd is KVM's: a signal becomes an interrupt */
 };
 
 struct msix {
 	struct pci_dev *pci;
+	bool complained;	/* that a vector could not be attached */
 	u8 cap;
 	u16 nr;
 	struct msix_vector vector[MSIX_MAX_VECTORS];
@@ -89,9 +94,12 @@ struct msix {
 
 void msix_init(struct msix *m, struct pci_dev *pci, unsigned int bar, u16 nr);
 void msix_cfg_written(struct msix *m, u32 off, u32 len);
+bool msix_enabled(const struct msix *m);
+/* Takes back what is pending of a vector. Return: whether anything was. */
+bool msix_take(struct msix *m, u16 vector);
 /* Detaches all and forgets what is pending: at the machine's reset. */
 void msix_reset(struct msix *m);
-/* Forgets pending events: none may come after the reset of the device. */
+/* Forgets pending events: none may come after the reset of the device. Gives back GSIs of what is not attached. */
 void msix_drop_pending(struct msix *m);
 
 #endif

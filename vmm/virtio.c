@@ -24,9 +24,8 @@ static const struct virtio_class *const classes[] = {
 };
 
 _Static_assert(OPTS_MAX_DEVICES < PCI_MAX_DEVICES, "the host bridge has a slot");
-_Static_assert(OPTS_MAX_DEVICES * (VIRTIO_MAX_QUEUES + 1) <= IRQ_MAX_MSI,
+_Static_assert(VIRTIO_MAX_QUEUES + 1 <= MSIX_MAX_VECTORS,
 	       "a vector for each queue, one for config changes");
-_Static_assert(VIRTIO_MAX_QUEUES + 1 <= MSIX_MAX_VECTORS, "likewise");
 _Static_assert(2 * OPTS_MAX_DEVICES + 8 <= BUS_MAX_RANGES, "two BARs, and the machine");
 
 static struct virtio_dev *devices[OPTS_MAX_DEVICES];
@@ -56,8 +55,8 @@ void virtio_needs_reset(struct virtio_dev *dev, const char *why)
 void virtio_config_changed(struct virtio_dev *dev)
 {
 	dev->generation++;
-	if (dev->status & VIRTIO_CONFIG_S_DRIVER_OK && dev->config_vector != MSIX_NO_VECTOR)
-		vm_signal_eventfd(dev->msix.vector[dev->config_vector].fd);
+	if (dev->status & VIRTIO_CONFIG_S_DRIVER_OK)
+		virtio_isr_config(dev);
 }
 
 /* Main thread: a datapath signalled a queue's err eventfd. */
@@ -101,14 +100,12 @@ static void start(struct virtio_dev *dev)
 	unsigned int i;
 
 	for (i = 0; i < dev->nr_queues; i++) {
-		u16 vector = dev->q[i].vector;
-
-		dev->ring[i].call_fd = vector == MSIX_NO_VECTOR ? -1 :
-				       dev->msix.vector[vector].fd;
+		dev->ring[i].call_fd = virtio_isr_call_fd(dev, dev->q[i].vector);
 		dev->ring[i].state = virtio_packed(dev) ? VRING_PACKED_START : 0;
 	}
 	if (dev->class->start)
 		dev->class->start(dev);
+	virtio_isr_update(dev);
 	run(dev);
 }
 
@@ -204,6 +201,7 @@ void virtio_reset(struct virtio_dev *dev)
 		vm_drain_eventfd(r->kick_fd);
 		vm_drain_eventfd(r->err_fd);
 	}
+	virtio_isr_reset(dev);
 	msix_drop_pending(&dev->msix);
 }
 

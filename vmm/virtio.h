@@ -8,6 +8,7 @@
 #define VIRTIO_H
 
 #include "datapath.h"
+#include "intx.h"
 #include "pci.h"
 #include "vring.h"
 
@@ -85,6 +86,23 @@ struct virtq {
 };
 
 /**
+ * struct virtio_isr - what a driver without MSI-X is interrupted by, see virtio_isr.c
+ * @bits: the ISR status register
+ * @on: MSI-X is off and the driver there: the pin is used, and the eventfds are watched
+ * @source: one for each vector, then one for queues that have none
+ */
+struct virtio_isr {
+	struct intx_level pin;
+	u8 bits;
+	bool on;
+	int fd;			/* eventfd of those queues */
+	struct virtio_isr_source {
+		struct loop_source src;
+		struct virtio_dev *dev;
+	} source[VIRTIO_MAX_QUEUES + 2];
+};
+
+/**
  * struct virtio_dev - a device
  * @features: of the class, as this device has them
  * @nr_workers: threads that serve the queues, 1 to @nr_queues
@@ -131,6 +149,7 @@ struct virtio_dev {
 	u8 pci_cfg_cap;
 	struct pci_dev pci;
 	struct msix msix;
+	struct virtio_isr isr;
 };
 
 /* Whether the driver chose packed rings (2.8). */
@@ -182,6 +201,20 @@ void datapath_stats(struct virtio_dev *dev, unsigned int i, struct datapath_stat
 
 u64 virtio_common_read(struct virtio_dev *dev, u64 off, unsigned int len);
 void virtio_common_write(struct virtio_dev *dev, u64 off, unsigned int len, u64 val);
+
+/* ---- virtio_isr.c ------------------------------------------------------------ */
+
+void virtio_isr_init(struct virtio_dev *dev);
+/* The eventfd for events of a queue with this vector, or MSIX_NO_VECTOR. */
+int virtio_isr_call_fd(struct virtio_dev *dev, u16 vector);
+/* The driver came or went, or MSI-X was turned on or off. */
+void virtio_isr_update(struct virtio_dev *dev);
+/* The config space has changed. */
+void virtio_isr_config(struct virtio_dev *dev);
+/* The driver reads the register, which clears it. */
+u8 virtio_isr_read(struct virtio_dev *dev);
+/* Nothing of the device's former life interrupts any more. */
+void virtio_isr_reset(struct virtio_dev *dev);
 
 /* ---- virtio_pci.c ------------------------------------------------------------ */
 

@@ -82,8 +82,10 @@ static u64 bar_read(void *opaque, u64 off, unsigned int len)
 		return virtio_common_read(dev, off - AT_COMMON, len);
 	case AT_DEVICE:
 		return config_read(dev, off - AT_DEVICE, len);
+	case AT_ISR:
+		return off == AT_ISR ? virtio_isr_read(dev) : 0;
 	default:
-		return 0;	/* ISR included: it is for INTx, which we lack */
+		return 0;
 	}
 }
 
@@ -172,6 +174,8 @@ static void cfg_written(struct pci_dev *pci, u32 off, u32 len)
 	u32 at, bytes;
 
 	msix_cfg_written(&dev->msix, off, len);
+	intx_level_cfg_written(&dev->isr.pin, off, len);
+	virtio_isr_update(dev);
 	if (touches_window(dev, off, len) && window_target(dev, &bar, &at, &bytes)) {
 		u64 v = 0;
 
@@ -235,6 +239,7 @@ void virtio_pci_init(struct virtio_dev *dev)
 	};
 
 	pci_dev_init(&dev->pci, dev->vm, &ids);
+	dev->pci.name = dev->name;
 	dev->pci.cfg_read = cfg_read;
 	dev->pci.cfg_written = cfg_written;
 	pci_set_bar(&dev->pci, BAR_VIRTIO, false, BAR_VIRTIO_BYTES, &bar_ops, dev,
@@ -245,5 +250,6 @@ void virtio_pci_init(struct virtio_dev *dev)
 			    doorbells_moved);
 	msix_init(&dev->msix, &dev->pci, BAR_MSIX, dev->nr_queues + 1);
 	add_caps(dev);
+	virtio_isr_init(dev);
 	pci_register(&dev->pci);
 }

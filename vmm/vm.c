@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/memfd.h>
 #include <linux/mman.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -31,6 +32,7 @@ static const struct {
 	{ KVM_CAP_USER_MEMORY, "user memory slots" },
 	{ KVM_CAP_IRQ_ROUTING, "interrupt routing" },
 	{ KVM_CAP_IRQFD, "irqfd" },
+	{ KVM_CAP_IRQFD_RESAMPLE, "irqfd for level-triggered interrupts" },
 	{ KVM_CAP_IOEVENTFD, "ioeventfd" },
 	{ KVM_CAP_IOEVENTFD_ANY_LENGTH, "ioeventfd of any length" },
 	{ KVM_CAP_IMMEDIATE_EXIT, "immediate exit" },
@@ -285,6 +287,13 @@ bool vm_drain_eventfd(int fd)
 	u64 n;
 
 	return read(fd, &n, sizeof(n)) == sizeof(n);
+}
+
+bool vm_eventfd_readable(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	return poll(&p, 1, 0) == 1;
 }
 
 void vm_signal_eventfd(int fd)

@@ -10,7 +10,8 @@
  * tables, the GSI table. A vCPU thread takes it around each exit that a device
  * handles, the main thread around each event that concerns a device. I/O threads
  * never take it, so a holder may wait for one to end. No request passes through
- * it: a kick goes from KVM to an eventfd, a call from an eventfd to KVM.
+ * it: a kick goes from KVM to an eventfd, a call from an eventfd to KVM. But for
+ * drivers without MSI-X: a call wakes the main thread, see virtio_isr.c.
  *
  * Lifetimes. Devices, their eventfds and guest RAM live as long as the process.
  * The KVM VM and its vCPUs live for one boot: vm_power_on() to vm_power_off().
@@ -108,38 +109,59 @@ void bus_write(struct bus *bus, u64 addr, unsigned int len, u64 val);
 
 /**
  * struct loop_source - an fd that the main thread waits for
+ * @edge: each signal counts once, and need not be taken back; else it is ready as long as it is readable
  * @ready: called when it is readable or hung up; may remove the source
  */
 struct loop_source {
 	int fd;
+	bool edge;
 	void (*ready)(struct loop_source *src);
 };
 
 void loop_init(struct vm *vm);
 void loop_add(struct loop_source *src);
 void loop_remove(struct loop_source *src);
+/* One source that is ready within @timeout_ms, -1 for ever. Return: whether there was one. */
+bool loop_step(int timeout_ms);
 /* Return: when vm_end() has been called. */
 void loop_run(struct vm *vm);
 
 /* ---- irq.c: under vm->lock, or before the vCPUs run --------------------- */
 
-/* Each device of the most that there can be has its most: see virtio.c. */
-#define IRQ_MAX_MSI	544
+/* KVM's table, without the lines of I/O APIC and PICs. */
+#define IRQ_MAX_MSI	4056
 
+#define IRQ_NO_GSI	0	/* a line's: no message has it */
+
+/**
+ * struct irq_table - the GSIs of MSI messages, of this boot
+ * @max_msi: that this KVM has room for
+ * @nr_msi: past the last that is used
+ * @msi_set: KVM has @msi of it
+ */
 struct irq_table {
+	unsigned int max_msi;
 	unsigned int nr_msi;
-	/* What KVM has of each MSI; valid once set. */
+	bool msi_used[IRQ_MAX_MSI];
 	bool msi_set[IRQ_MAX_MSI];
 	struct kvm_irq_routing_msi msi[IRQ_MAX_MSI];
 };
 
-/* A GSI for one MSI message, for the life of the process; die() if all are gone. */
+/* A GSI for one MSI message; IRQ_NO_GSI if all are gone. */
 u32 irq_alloc_msi(struct vm *vm);
+/* No irqfd of that GSI is attached any more. */
+void irq_free_msi(struct vm *vm, u32 gsi);
 void irq_power_on(struct vm *vm);
 /* Return: 0 or -errno. A live irqfd of that GSI follows to the new message. */
 int irq_set_msi(struct vm *vm, u32 gsi, u64 addr, u32 data);
 /* The route must stand. Return: 0 or -errno. */
 int irq_attach(struct vm *vm, u32 gsi, int fd);
+/*
+ * A signal of @fd raises the level of a pin of the I/O APIC. The guest's EOI lowers it again, for all that are attached to the
+ * pin, and then signals @resample_fd of each: whose level still is high raises it again. Return: 0 or -errno.
+ */
+int irq_attach_line(struct vm *vm, u32 gsi, int fd, int resample_fd);
+/* Either. The pin falls with the last one. */
 void irq_detach(struct vm *vm, u32 gsi, int fd);
 /* A pin of the I/O APIC. */
 void irq_set_line(struct vm *vm, u32 gsi, bool level);
@@ -221,6 +243,8 @@ int vm_try_eventfd(void);
 int vm_eventfd(void);
 /* Takes back what was signalled. Return: true if it was. */
 bool vm_drain_eventfd(int fd);
+/* Return: whether there is something to take. */
+bool vm_eventfd_readable(int fd);
 void vm_signal_eventfd(int fd);
 
 /* ---- vcpu.c, cpuid.c ---------------------------------------------------- */

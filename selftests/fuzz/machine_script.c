@@ -117,7 +117,10 @@ static void drive(const struct step *s)
 		features |= 1UL << VIRTIO_F_VERSION_1;
 	if (s->b & 4)
 		features &= ~(1UL << VIRTIO_F_RING_PACKED);
-	machine_drive(s->dev, features, s->a, 1 << (s->b >> 4 & 7), s->b & 8 ? s->v : 0x10000);
+	if (s->b & 0x80)
+		machine_drive_intx(s->dev, features, s->a, 1 << (s->b >> 4 & 7), s->b & 8 ? s->v : 0x10000);
+	else
+		machine_drive(s->dev, features, s->a, 1 << (s->b >> 4 & 7), s->b & 8 ? s->v : 0x10000);
 }
 
 /* 4.1.4.9, by the registers that a driver uses. */
@@ -153,12 +156,43 @@ static void owner(const struct step *s)
 		virtio_needs_reset(dev, "the test's wish");
 	}
 	pthread_mutex_unlock(&dev->vm->lock);
-	fakekvm_pump();
+	machine_pump();
+}
+
+/* What interrupts, and what a guest does about that. */
+static void event(const struct step *s)
+{
+	struct virtio_dev *dev = virtio_dev_at(s->dev);
+	unsigned int q = s->a % dev->nr_queues;
+
+	switch (s->b >> 1 & 7) {
+	case 0:
+	case 1:
+		if (dev->ring[q].enabled && dev->status & VIRTIO_CONFIG_S_DRIVER_OK)
+			machine_event(s->dev, q);
+		break;
+	case 2:
+		machine_isr(s->dev);
+		break;
+	case 3:
+		machine_interrupt(s->dev);
+		break;
+	case 4:
+		machine_eoi(s->dev);
+		break;
+	case 5:
+		machine_main_thread(s->a & 1);
+		break;
+	default:
+		machine_raise(s->dev, vector_of(s));
+		if (s->b & 1)	/* which is not to change it */
+			machine_is_pending(s->dev, vector_of(s));
+	}
 }
 
 void machine_script_step(const u8 *bytes)
 {
-	struct step s = { .what = bytes[0], .dev = bytes[1] % NR_MACHINE_DEVICES, .a = bytes[2], .b = bytes[3] };
+	struct step s = { .what = bytes[0], .dev = bytes[1] % machine_nr_devices(), .a = bytes[2], .b = bytes[3] };
 
 	memcpy(&s.v, bytes + 4, sizeof(s.v));
 	switch (s.what % 18) {
@@ -197,9 +231,7 @@ void machine_script_step(const u8 *bytes)
 		machine_vector_write(s.dev, vector_of(&s), s.b & 3, s.b & 4 ? 0 : s.v);
 		break;
 	case 14:
-		machine_raise(s.dev, vector_of(&s));
-		if (s.b & 1)	/* which is not to change it */
-			machine_is_pending(s.dev, vector_of(&s));
+		event(&s);
 		break;
 	case 15:
 		if (s.a < 8)

@@ -12,6 +12,7 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_pci.h>
 #include <poll.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,9 +23,12 @@
 #define BAR_VIRTIO	0
 #define BAR_MSIX	2
 #define BAR_PIO		4
+#define AT_ISR		0x1000
 #define AT_NOTIFY	0x3000
 #define AT_PBA		0x1000
 #define DOORBELL_BYTES	4
+
+#define ISR_QUEUE	1
 
 /**
  * struct fake - a datapath that serves nothing, and minds the rules of datapath.h
@@ -35,13 +39,20 @@ struct fake {
 	u32 starts;
 };
 
+/* What a device's driver is to be told of: vectors' events by message, queues' by message or the ISR status register. */
+struct owed {
+	bool owed;
+	u64 injected;	/* before */
+};
+
 static struct {
 	struct vm vm;
 	struct opts opts;
-	struct fake fake[NR_MACHINE_DEVICES];
+	bool late;		/* the main thread is */
+	struct fake fake[MACHINE_MAX_DEVICES];
 	unsigned int nr_fakes;
-	bool owed[NR_MACHINE_DEVICES][MSIX_MAX_VECTORS];
-	u64 injected[NR_MACHINE_DEVICES][MSIX_MAX_VECTORS];
+	struct owed vector[MACHINE_MAX_DEVICES][MSIX_MAX_VECTORS];
+	struct owed queue[MACHINE_MAX_DEVICES][VIRTIO_MAX_QUEUES];
 } m;
 
 static struct virtio_dev *dev_at(unsigned int dev)
@@ -52,13 +63,49 @@ static struct virtio_dev *dev_at(unsigned int dev)
 	return d;
 }
 
-/* ---- In place of two of the VMM's functions (ld --wrap) ------------------------------ */
+static u32 word_at(const struct pci_dev *pci, u32 off)
+{
+	u32 v;
+
+	memcpy(&v, pci->cfg + off, sizeof(v));
+	return v;
+}
+
+static unsigned int index_of(const struct virtio_dev *d)
+{
+	unsigned int dev = 0;
+
+	while (virtio_dev_at(dev) && virtio_dev_at(dev) != d)
+		dev++;
+	return dev;
+}
+
+unsigned int machine_nr_devices(void)
+{
+	return m.opts.nr_devices;
+}
+
+/* ---- In place of some of the VMM's functions (ld --wrap) ----------------------------- */
 
 /* A hostile guest makes the VMM warn a million times. */
-void __wrap_warn(const char *fmt, ...);
+static u32 warnings;
+static char last_warning[512];
+
+void __wrap_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void __wrap_warn(const char *fmt, ...)
 {
-	(void)fmt;
+	va_list args;
+
+	warnings++;
+	va_start(args, fmt);
+	vsnprintf(last_warning, sizeof(last_warning), fmt, args);
+	va_end(args);
+}
+
+u32 machine_warnings(const char **last)
+{
+	*last = last_warning;
+	return warnings;
 }
 
 /* What a reset of the device takes back nobody waits for any more. */
@@ -66,12 +113,34 @@ void __wrap_msix_drop_pending(struct msix *msix);
 void __real_msix_drop_pending(struct msix *msix);
 void __wrap_msix_drop_pending(struct msix *msix)
 {
-	unsigned int dev;
+	unsigned int dev = index_of(container_of(msix, struct virtio_dev, msix));
 
-	for (dev = 0; dev < NR_MACHINE_DEVICES; dev++)
-		if (virtio_dev_at(dev) && msix == &virtio_dev_at(dev)->msix)
-			memset(m.owed[dev], 0, sizeof(m.owed[dev]));
+	if (virtio_dev_at(dev)) {
+		memset(m.vector[dev], 0, sizeof(m.vector[dev]));
+		memset(m.queue[dev], 0, sizeof(m.queue[dev]));
+	}
 	__real_msix_drop_pending(msix);
+}
+
+/* Nor what was told by the ISR status register. */
+bool __wrap_msix_take(struct msix *msix, u16 vector);
+bool __real_msix_take(struct msix *msix, u16 vector);
+bool __wrap_msix_take(struct msix *msix, u16 vector)
+{
+	m.vector[index_of(container_of(msix, struct virtio_dev, msix))][vector].owed = false;
+	return __real_msix_take(msix, vector);
+}
+
+u8 __wrap_virtio_isr_read(struct virtio_dev *d);
+u8 __real_virtio_isr_read(struct virtio_dev *d);
+u8 __wrap_virtio_isr_read(struct virtio_dev *d)
+{
+	u8 bits = __real_virtio_isr_read(d);
+	unsigned int dev = index_of(d);
+
+	if (bits & ISR_QUEUE)
+		memset(m.queue[dev], 0, sizeof(m.queue[dev]));
+	return bits;
 }
 
 /* ---- The fake datapath ------------------------------------------------------------- */
@@ -161,14 +230,16 @@ static void make_ram(struct vm *vm)
 	vm->nr_ram = 1;
 }
 
-void machine_init(void)
+void machine_init_more(char *const *words, unsigned int nr)
 {
 	char file[128], disk[256];
-	char *argv[] = {
+	char *argv[32] = {
 		"--kernel", "none", "--serial", "off", "--cpus", "1", "--memory", "4M",
 		"--disk", disk, "--rng", strdupa("datapath=user,notify=mmio,packed=on"),
+		"--rng", strdupa("datapath=user,notify=mmio"), "--rng", strdupa("datapath=user,notify=mmio"),
 		"--rng", strdupa("datapath=user,notify=mmio"),
 	};
+	unsigned int argc = 18, i;
 	int fd;
 
 	snprintf(file, sizeof(file), "%s/vkick-machine-XXXXXX", getenv("TMPDIR") ?: "/tmp");
@@ -176,9 +247,14 @@ void machine_init(void)
 	CHECK(fd >= 0 && !ftruncate(fd, MIB), "%s", file);
 	close(fd);
 	snprintf(disk, sizeof(disk), "path=%s,datapath=user,queues=4,notify=pio,packed=on", file);
-	opts_parse(&m.opts, ARRAY_SIZE(argv), argv);
-	m.opts.devices[DISK].datapath = &fake_ops;
-	m.opts.devices[RNG].datapath = &fake_ops;
+	CHECK(argc + nr <= ARRAY_SIZE(argv), "%u words", nr);
+	for (i = 0; i < nr; i++)
+		argv[argc++] = words[i];
+	opts_parse(&m.opts, argc, argv);
+	CHECK(m.opts.nr_devices <= MACHINE_MAX_DEVICES, "%u devices", m.opts.nr_devices);
+	for (i = 0; i < m.opts.nr_devices; i++)
+		if (i != RNG_USER)
+			m.opts.devices[i].datapath = &fake_ops;
 
 	m.vm = (struct vm) { .opts = &m.opts, .state = VM_RUNNING, .start_ns = monotonic_ns() };
 	pthread_mutex_init(&m.vm.lock, NULL);
@@ -193,6 +269,11 @@ void machine_init(void)
 	unlink(file);
 }
 
+void machine_init(void)
+{
+	machine_init_more(NULL, 0);
+}
+
 void machine_reset(void)
 {
 	pthread_mutex_lock(&m.vm.lock);
@@ -201,10 +282,24 @@ void machine_reset(void)
 	pthread_mutex_unlock(&m.vm.lock);
 	m.vm.fd = fakekvm_new();
 	irq_power_on(&m.vm);
-	memset(m.owed, 0, sizeof(m.owed));
+	machine_main_thread(false);
 }
 
 /* ---- Accesses --------------------------------------------------------------------------- */
+
+/* What KVM and the main thread do in between. */
+void machine_pump(void)
+{
+	fakekvm_pump();
+	while (!m.late && loop_step(0))
+		fakekvm_pump();
+}
+
+void machine_main_thread(bool late)
+{
+	m.late = late;
+	machine_pump();
+}
 
 u64 machine_read(bool pio, u64 addr, unsigned int len)
 {
@@ -213,7 +308,7 @@ u64 machine_read(bool pio, u64 addr, unsigned int len)
 	pthread_mutex_lock(&m.vm.lock);
 	v = bus_read(pio ? &m.vm.pio : &m.vm.mmio, addr, len);
 	pthread_mutex_unlock(&m.vm.lock);
-	fakekvm_pump();
+	machine_pump();
 	return len < 8 ? v & ((1UL << 8 * len) - 1) : v;
 }
 
@@ -222,7 +317,7 @@ void machine_write(bool pio, u64 addr, unsigned int len, u64 val)
 	pthread_mutex_lock(&m.vm.lock);
 	bus_write(pio ? &m.vm.pio : &m.vm.mmio, addr, len, val);
 	pthread_mutex_unlock(&m.vm.lock);
-	fakekvm_pump();
+	machine_pump();
 }
 
 static u64 ecam(unsigned int dev, u32 off)
@@ -288,18 +383,18 @@ void machine_common_write(unsigned int dev, u64 off, unsigned int len, u64 val)
 	machine_write(false, machine_bar(dev, BAR_VIRTIO) + off, len, val);
 }
 
-static void drive_queue(unsigned int dev, unsigned int q, u16 num, u64 at)
+static void drive_queue(unsigned int dev, unsigned int q, u16 num, u64 at, bool vectors)
 {
 	machine_common_write(dev, VIRTIO_PCI_COMMON_Q_SELECT, 2, q);
 	machine_common_write(dev, VIRTIO_PCI_COMMON_Q_SIZE, 2, num);
-	machine_common_write(dev, VIRTIO_PCI_COMMON_Q_MSIX, 2, q + 1);
+	machine_common_write(dev, VIRTIO_PCI_COMMON_Q_MSIX, 2, vectors ? q + 1 : MSIX_NO_VECTOR);
 	machine_common_write(dev, VIRTIO_PCI_COMMON_Q_DESCLO, 8, at);
 	machine_common_write(dev, VIRTIO_PCI_COMMON_Q_AVAILLO, 8, at + 16UL * num);
 	machine_common_write(dev, VIRTIO_PCI_COMMON_Q_USEDLO, 8, at + 20UL * num);
 	machine_common_write(dev, VIRTIO_PCI_COMMON_Q_ENABLE, 2, 1);
 }
 
-void machine_drive(unsigned int dev, u64 features, u32 enable, u16 num, u64 at)
+static void drive(unsigned int dev, u64 features, u64 enable, u16 num, u64 at, bool vectors)
 {
 	u8 status = VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER;
 	unsigned int q;
@@ -312,11 +407,21 @@ void machine_drive(unsigned int dev, u64 features, u32 enable, u16 num, u64 at)
 	}
 	status |= VIRTIO_CONFIG_S_FEATURES_OK;
 	machine_common_write(dev, VIRTIO_PCI_COMMON_STATUS, 1, status);
-	machine_common_write(dev, VIRTIO_PCI_COMMON_MSIX, 2, 0);
-	for (q = 0; q < 32; q++)
-		if (enable & 1U << q)
-			drive_queue(dev, q, num, at + q * 32UL * num);
+	machine_common_write(dev, VIRTIO_PCI_COMMON_MSIX, 2, vectors ? 0 : MSIX_NO_VECTOR);
+	for (q = 0; q < 64; q++)
+		if (enable & 1UL << q)
+			drive_queue(dev, q, num, at + q * 32UL * num, vectors);
 	machine_common_write(dev, VIRTIO_PCI_COMMON_STATUS, 1, status | VIRTIO_CONFIG_S_DRIVER_OK);
+}
+
+void machine_drive(unsigned int dev, u64 features, u64 enable, u16 num, u64 at)
+{
+	drive(dev, features, enable, num, at, true);
+}
+
+void machine_drive_intx(unsigned int dev, u64 features, u64 enable, u16 num, u64 at)
+{
+	drive(dev, features, enable, num, at, false);
 }
 
 void machine_vector_write(unsigned int dev, unsigned int vector, unsigned int word, u32 val)
@@ -339,10 +444,66 @@ void machine_raise(unsigned int dev, unsigned int vector)
 {
 	struct msix_vector *v = &dev_at(dev)->msix.vector[vector];
 
-	m.owed[dev][vector] = true;
-	m.injected[dev][vector] = fakekvm_injected(v->gsi);
+	m.vector[dev][vector] = (struct owed) { true, fakekvm_injected(v->fd) };
 	ev_signal(v->fd);
-	fakekvm_pump();
+	machine_pump();
+}
+
+void machine_event(unsigned int dev, unsigned int queue)
+{
+	struct virtio_dev *d = dev_at(dev);
+	u16 vector = d->q[queue].vector;
+
+	CHECK(d->ring[queue].enabled && d->status & VIRTIO_CONFIG_S_DRIVER_OK, "%s: queue %u", d->name, queue);
+	/* With MSI-X and no vector it is nobody's. */
+	if (vector == MSIX_NO_VECTOR)
+		m.queue[dev][queue] = (struct owed) { !msix_enabled(&d->msix), 0 };
+	else
+		m.queue[dev][queue] = (struct owed) { true, fakekvm_injected(d->ring[queue].call_fd) };
+	if (vector != MSIX_NO_VECTOR)
+		machine_raise(dev, vector);
+	else
+		ev_signal(d->ring[queue].call_fd);
+	machine_pump();
+}
+
+u8 machine_isr(unsigned int dev)
+{
+	return machine_read(false, machine_bar(dev, BAR_VIRTIO) + AT_ISR, 1);
+}
+
+u32 machine_gsi(unsigned int dev)
+{
+	return pci_pin_gsi(&dev_at(dev)->pci);
+}
+
+bool machine_interrupt(unsigned int dev)
+{
+	return fakekvm_interrupt(machine_gsi(dev));
+}
+
+/* Whether any device holds the line up, by its registers. */
+static bool is_wanted(const struct virtio_dev *d)
+{
+	u16 command = word_at(&d->pci, PCI_COMMAND);
+
+	return d->status & VIRTIO_CONFIG_S_DRIVER_OK && !msix_enabled(&d->msix) && d->isr.bits &&
+	       !(command & PCI_COMMAND_INTX_DISABLE);
+}
+
+void machine_eoi(unsigned int dev)
+{
+	u32 gsi = machine_gsi(dev);
+	bool wanted = false;
+	unsigned int i;
+
+	fakekvm_eoi(gsi);
+	machine_pump();
+	for (i = 0; i < machine_nr_devices(); i++)
+		wanted |= machine_gsi(i) == gsi && is_wanted(dev_at(i));
+	/* A late main thread may yet raise it, but not without a reason. */
+	CHECK(wanted || !fakekvm_is_high(gsi), "GSI %u: an interrupt for nothing follows an EOI", gsi);
+	CHECK(!wanted || m.late || fakekvm_is_high(gsi), "GSI %u: an interrupt is lost at an EOI", gsi);
 }
 
 bool machine_is_pending(unsigned int dev, unsigned int vector)
@@ -385,14 +546,6 @@ static bool is_taken(const struct bus *bus, u64 base, u64 len)
 			return true;
 	}
 	return false;
-}
-
-static u32 word_at(const struct pci_dev *pci, u32 off)
-{
-	u32 v;
-
-	memcpy(&v, pci->cfg + off, sizeof(v));
-	return v;
 }
 
 /* PCI 3.0, 6.2.5: it decodes where its register says while its kind of decoding is on. */
@@ -443,7 +596,7 @@ static bool readable(int fd)
 	return poll(&p, 1, 0) == 1;
 }
 
-/* PCI 3.0, 6.8.2: an unmasked vector interrupts, a masked one remembers. */
+/* PCI 3.0, 6.8.2: an unmasked vector interrupts, a masked one remembers; so does one that KVM has no route for. */
 static u32 check_vectors(unsigned int dev, struct virtio_dev *d)
 {
 	u16 flags = word_at(&d->pci, d->msix.cap) >> 16;
@@ -451,25 +604,49 @@ static u32 check_vectors(unsigned int dev, struct virtio_dev *d)
 
 	for (i = 0; i < d->msix.nr; i++) {
 		struct msix_vector *v = &d->msix.vector[i];
+		struct owed *o = &m.vector[dev][i];
 		bool open = flags & PCI_MSIX_FLAGS_ENABLE && !(flags & PCI_MSIX_FLAGS_MASKALL) && !(v->ctrl & 1);
 
 		/* It may have been masked again since. */
-		bool came = fakekvm_injected(v->gsi) > m.injected[dev][i];
+		bool came = fakekvm_injected(v->fd) > o->injected;
 
-		CHECK(fakekvm_has_irqfd(v->fd, v->gsi) == open, "%s: vector %u", d->name, i);
-		if (!open) {
-			CHECK(!m.owed[dev][i] || came || readable(v->fd), "%s: vector %u: a masked event was lost", d->name, i);
-			m.owed[dev][i] &= !came;
+		CHECK(fakekvm_has_irqfd(v->fd, v->gsi) == (open && v->gsi), "%s: vector %u", d->name, i);
+		CHECK(!open || v->gsi || m.vm.irq.nr_msi == m.vm.irq.max_msi, "%s: vector %u has no GSI", d->name, i);
+		if (!open || !v->gsi) {
+			CHECK(!o->owed || came || readable(v->fd), "%s: vector %u: a masked event was lost", d->name, i);
+			o->owed &= !came;
 			continue;
 		}
 		attached++;
 		CHECK(fakekvm_routes(v->gsi, (u64)v->addr_hi << 32 | v->addr_lo, v->data),
 		      "%s: vector %u: not the table's message", d->name, i);
 		CHECK(!readable(v->fd), "%s: vector %u keeps what was delivered", d->name, i);
-		CHECK(!m.owed[dev][i] || came, "%s: vector %u: an event was lost", d->name, i);
-		m.owed[dev][i] = false;
+		CHECK(!o->owed || came, "%s: vector %u: an event was lost", d->name, i);
+		o->owed = false;
 	}
 	return attached;
+}
+
+/* VIRTIO 1.2, 4.1.4.5. Return: whether the pin is attached. */
+static bool check_pin(unsigned int dev, struct virtio_dev *d)
+{
+	bool on = d->status & VIRTIO_CONFIG_S_DRIVER_OK && !msix_enabled(&d->msix);
+	struct intx *pin = &d->isr.pin.pin;
+	u32 i;
+
+	CHECK(d->isr.on == on, "%s: INTx is %u", d->name, d->isr.on);
+	CHECK(on || !pin->attached, "%s: its pin is on the line", d->name);
+	CHECK(fakekvm_has_irqfd(pin->fd, machine_gsi(dev)) == pin->attached, "%s: pin", d->name);
+	CHECK(!(word_at(&d->pci, PCI_COMMAND) >> 16 & PCI_STATUS_INTERRUPT) == !(on && d->isr.bits), "%s: status", d->name);
+	for (i = 0; i < d->nr_queues; i++) {
+		struct owed *o = &m.queue[dev][i];
+
+		if (o->owed && d->q[i].vector != MSIX_NO_VECTOR && fakekvm_injected(d->ring[i].call_fd) > o->injected)
+			o->owed = false;
+		CHECK(!o->owed || !on || m.late || d->isr.bits & ISR_QUEUE, "%s: an event of queue %u was lost", d->name, i);
+	}
+	CHECK(!is_wanted(d) || m.late || fakekvm_is_high(machine_gsi(dev)), "%s: an interrupt was lost", d->name);
+	return pin->attached;
 }
 
 /* VIRTIO 1.2, 2.1, 3.1 and 4.1.4.3 */
@@ -496,7 +673,7 @@ static void check_read_only(const struct virtio_dev *d)
 	u32 i;
 
 	for (i = 0; i < PCI_CFG_BYTES; i++) {
-		u8 mask = d->pci.wmask[i];
+		u8 mask = d->pci.wmask[i] | (i == PCI_STATUS ? PCI_STATUS_INTERRUPT : 0);
 
 		CHECK((d->pci.cfg[i] & ~mask) == (d->pci.reset_cfg[i] & ~mask),
 		      "%s: config byte %#x: its fixed bits changed", d->name, i);
@@ -505,13 +682,13 @@ static void check_read_only(const struct virtio_dev *d)
 
 void machine_check(void)
 {
-	u32 doorbells = 0, vectors = 0;
+	u32 doorbells = 0, irqfds = 0;
 	unsigned int i, nr;
 
 	pthread_mutex_lock(&m.vm.lock);
 	check_bus(&m.vm.pio);
 	check_bus(&m.vm.mmio);
-	for (i = 0; i < NR_MACHINE_DEVICES; i++) {
+	for (i = 0; i < machine_nr_devices(); i++) {
 		struct virtio_dev *d = dev_at(i);
 
 		for (nr = 0; nr < PCI_NR_BARS; nr++)
@@ -519,9 +696,9 @@ void machine_check(void)
 		check_read_only(d);
 		check_device(d);
 		doorbells += check_doorbells(d);
-		vectors += check_vectors(i, d);
+		irqfds += check_vectors(i, d) + check_pin(i, d);
 	}
 	CHECK(doorbells == fakekvm_nr_doorbells(), "KVM has %u doorbells, not %u", fakekvm_nr_doorbells(), doorbells);
-	CHECK(vectors == fakekvm_nr_irqfds(), "KVM has %u irqfds, not %u", fakekvm_nr_irqfds(), vectors);
+	CHECK(irqfds == fakekvm_nr_irqfds(), "KVM has %u irqfds, not %u", fakekvm_nr_irqfds(), irqfds);
 	pthread_mutex_unlock(&m.vm.lock);
 }

@@ -21,11 +21,18 @@ enum {
 	DISK,		/* four queues, doorbells in ports, the fake datapath */
 	RNG,		/* doorbells in memory, the fake datapath */
 	RNG_USER,	/* the VMM's own userspace datapath, with its thread */
-	NR_MACHINE_DEVICES
+	RNG_ALONE,	/* as RNG; its interrupt line is its own, as that of the two before */
+	RNG_SHARED,	/* as RNG; its line is the disk's, too */
+	NR_MACHINE_DEVICES,
+	MACHINE_MORE = NR_MACHINE_DEVICES,	/* what machine_init_more() adds */
+	MACHINE_MAX_DEVICES = 8
 };
 
 /* Once in a process. */
 void machine_init(void);
+/* With @nr words more, devices' options: they have the fake datapath. */
+void machine_init_more(char *const *words, unsigned int nr);
+unsigned int machine_nr_devices(void);
 /* What a guest's reset does to devices, with a new VM of KVM's afterwards. */
 void machine_reset(void);
 
@@ -47,7 +54,9 @@ u64 machine_bar(unsigned int dev, unsigned int bar);
 u64 machine_common_read(unsigned int dev, u64 off, unsigned int len);
 void machine_common_write(unsigned int dev, u64 off, unsigned int len, u64 val);
 /* All that a driver does up to DRIVER_OK, with queues of @num, where @enable has bits, in RAM from @at on. */
-void machine_drive(unsigned int dev, u64 features, u32 enable, u16 num, u64 at);
+void machine_drive(unsigned int dev, u64 features, u64 enable, u16 num, u64 at);
+/* The same, without vectors. */
+void machine_drive_intx(unsigned int dev, u64 features, u64 enable, u16 num, u64 at);
 
 /* MSI-X: an entry's word, message control, and an event of the device's. */
 void machine_vector_write(unsigned int dev, unsigned int vector, unsigned int word, u32 val);
@@ -56,9 +65,25 @@ void machine_msix_control(unsigned int dev, bool enable, bool mask);
 void machine_raise(unsigned int dev, unsigned int vector);
 bool machine_is_pending(unsigned int dev, unsigned int vector);
 
+/* A queue's event, as its datapath signals it: the device's driver must have enabled it. */
+void machine_event(unsigned int dev, unsigned int queue);
+/* The ISR status register, by BAR 0, which is placed. */
+u8 machine_isr(unsigned int dev);
+u32 machine_gsi(unsigned int dev);
+/* A CPU takes an interrupt of the device's line, if there is one; and its EOI. */
+bool machine_interrupt(unsigned int dev);
+void machine_eoi(unsigned int dev);
+/* What KVM and the main thread do by themselves, as after each of these calls. */
+void machine_pump(void);
+/* While @late, the main thread does not come to look at its events. */
+void machine_main_thread(bool late);
+
 /* Whether the fake datapath of @dev runs; starts so far. */
 bool machine_runs(unsigned int dev);
 u32 machine_starts(unsigned int dev);
+
+/* How often the VMM warned, and the last one. */
+u32 machine_warnings(const char **last);
 
 /* Aborts unless KVM, the buses and the datapaths are as the registers say. */
 void machine_check(void);

@@ -29,8 +29,25 @@ DefinitionBlock ("", "DSDT", 2, "VKICK", "VKICKVM", 1)
 					NonCacheable, ReadWrite,
 					0, 0xC0000000, 0xDFFFFFFF, 0, 0x20000000)
 			})
-			// Devices have no INTx pin: they interrupt by message.
-			Name (_PRT, Package () { })
+			// Each pin of each slot, swizzled over the I/O APIC's 16 to 19: INTA of slot 1 is on 17, its INTB on 18.
+			// A GSI for its own sake is level-triggered, active low (ACPI 6.4, 6.2.13).
+			Method (_PRT, 0, Serialized)
+			{
+				Name (ALL, Package (128) { })
+				Local0 = 0
+				While (Local0 < 128)
+				{
+					Local1 = Local0 >> 2	// slot
+					Local2 = Local0 & 3	// pin, from INTA on
+					Local3 = Package (4) { 0, 0, 0, 0 }
+					Local3[0] = (Local1 << 16) | 0xFFFF
+					Local3[1] = Local2
+					Local3[3] = 16 + ((Local1 + Local2) & 3)
+					ALL[Local0] = Local3
+					Local0++
+				}
+				Return (ALL)
+			}
 		}
 
 		Device (PWRB)

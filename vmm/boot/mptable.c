@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The MP table, for guests that know of no ACPI, or are told acpi=off: without it Linux uses one CPU, and no local APIC, hence
- * no message-signalled interrupts, which are all that the devices have.
+ * no message-signalled interrupts, and has no way to the lines of PCI's pins.
  *
  * in:  the number of CPUs
  * out: the floating pointer and the table, in the BIOS's page
@@ -18,10 +18,15 @@
 #define LAPIC_VERSION	0x14
 #define IOAPIC_VERSION	0x11
 #define ISA_IRQS	16
+#define PCI_SLOTS	32
+#define PCI_PINS	4
+#define NR_IRQS		(ISA_IRQS - 1 + PCI_SLOTS * PCI_PINS + 2)
 
 enum { ENTRY_CPU, ENTRY_BUS, ENTRY_IOAPIC, ENTRY_IRQ, ENTRY_LOCAL_IRQ };
 enum { BUS_PCI, BUS_ISA };
 enum { IRQ_INT = 0, IRQ_NMI = 1, IRQ_EXTINT = 3 };
+
+#define LEVEL_LOW	0xf	/* of flags: PCI's */
 
 #define CPU_ENABLED	1
 #define CPU_BOOT	2
@@ -76,7 +81,7 @@ struct mp_ioapic {		/* 4.3.3 */
 	u32 address;
 } __attribute__((packed));
 
-struct mp_irq {			/* 4.3.4, 4.3.5; polarity and trigger are the bus's */
+struct mp_irq {			/* 4.3.4, 4.3.5; flags 0: polarity and trigger are the bus's */
 	u8 type;
 	u8 kind;
 	u16 flags;
@@ -89,7 +94,32 @@ struct mp_irq {			/* 4.3.4, 4.3.5; polarity and trigger are the bus's */
 static size_t table_bytes(u32 cpus)
 {
 	return sizeof(struct mp_header) + cpus * sizeof(struct mp_cpu) + 2 * sizeof(struct mp_bus) +
-	       sizeof(struct mp_ioapic) + (ISA_IRQS - 1 + 2) * sizeof(struct mp_irq);
+	       sizeof(struct mp_ioapic) + NR_IRQS * sizeof(struct mp_irq);
+}
+
+/* Each line to the pin of its number, as irq.c routes them; 2 is the second PIC's. */
+static struct mp_irq *add_isa(struct mp_irq *irq, u8 ioapic_id)
+{
+	u32 i;
+
+	for (i = 0; i < ISA_IRQS; i++)
+		if (i != 2)
+			*irq++ = (struct mp_irq) { ENTRY_IRQ, IRQ_INT, 0, BUS_ISA, i, ioapic_id, i };
+	return irq;
+}
+
+/* As pci_pin_gsi() has it. */
+static struct mp_irq *add_pci(struct mp_irq *irq, u8 ioapic_id)
+{
+	u32 slot, pin;
+
+	for (slot = 0; slot < PCI_SLOTS; slot++)
+		for (pin = 0; pin < PCI_PINS; pin++)
+			*irq++ = (struct mp_irq) {
+				ENTRY_IRQ, IRQ_INT, LEVEL_LOW, BUS_PCI, slot << 2 | pin, ioapic_id,
+				GSI_INTX_FIRST + (slot + pin) % NR_INTX_GSIS,
+			};
+	return irq;
 }
 
 /* A guest with more CPUs than fit has ACPI. */
@@ -114,10 +144,7 @@ void mptable_build(struct vm *vm)
 	bus[0] = (struct mp_bus) { ENTRY_BUS, BUS_PCI, { 'P', 'C', 'I', ' ', ' ', ' ' } };
 	bus[1] = (struct mp_bus) { ENTRY_BUS, BUS_ISA, { 'I', 'S', 'A', ' ', ' ', ' ' } };
 	*ioapic = (struct mp_ioapic) { ENTRY_IOAPIC, ioapic_id, IOAPIC_VERSION, 1, LAYOUT_IOAPIC };
-	/* Each line to the pin of its number, as irq.c routes them; 2 is the second PIC's. */
-	for (i = 0; i < ISA_IRQS; i++)
-		if (i != 2)
-			*irq++ = (struct mp_irq) { ENTRY_IRQ, IRQ_INT, 0, BUS_ISA, i, ioapic_id, i };
+	irq = add_pci(add_isa(irq, ioapic_id), ioapic_id);
 	*irq++ = (struct mp_irq) { ENTRY_LOCAL_IRQ, IRQ_EXTINT, 0, BUS_ISA, 0, ALL_LAPICS, 0 };
 	*irq++ = (struct mp_irq) { ENTRY_LOCAL_IRQ, IRQ_NMI, 0, BUS_ISA, 0, ALL_LAPICS, 1 };
 
@@ -127,7 +154,7 @@ void mptable_build(struct vm *vm)
 		.revision = SPEC_REVISION,
 		.oem = { 'V', 'K', 'I', 'C', 'K', ' ', ' ', ' ' },
 		.product = { 'V', 'K', 'I', 'C', 'K', 'V', 'M', ' ', ' ', ' ', ' ', ' ' },
-		.nr_entries = cpus + 2 + 1 + ISA_IRQS - 1 + 2,
+		.nr_entries = cpus + 2 + 1 + NR_IRQS,
 		.lapic = LAYOUT_LAPIC,
 	};
 	h->checksum = acpi_checksum(h, bytes);
