@@ -133,7 +133,7 @@ guest()
 vm_start()
 {
 	rm -f "$tmp/stats"
-	console_start vm "$VKICK" run -k "$GUEST_KERNEL" -i "$GUEST_INITRD" -m 256M \
+	console_start vm "$VKICK" run -k "$GUEST_KERNEL" -i "${initrd:-$GUEST_INITRD}" -m 256M \
 		-p "$guest_args vkick.run=commands" --stats "$tmp/stats" "$@"
 	console_ready vm && return
 	say "the guest does not come up"
@@ -221,4 +221,20 @@ add_guest_script()
 	initrd=$tmp/initrd
 	cp "$GUEST_INITRD" "$initrd"
 	(cd "$dir" && find . | cpio --quiet -o -H newc -R 0:0) >>"$initrd"
+}
+
+# own_kernel_with MODULE: L1's own kernel, as $own_kernel, with that module and what it needs in /mods of the next add_guest_script:
+# a generic one. Debian's cloud kernel reads no MP table.
+own_kernel_with()
+{
+	local kernels=("${GUEST_KERNEL%/*/*}/linux-image-$(uname -r)"_*/bzImage) mods=$tmp/add/mods n=10 module
+	own_kernel=${kernels[-1]}
+	mkdir -p "$mods" && modprobe -S "$(uname -r)" --show-depends "$1" | awk '$1 == "insmod" { print $2 }' |
+		while read -r module; do
+			n=$((n + 1))
+			case $module in
+			*.xz) xz -dc "$module" >"$mods/$n.ko" ;;
+			*) cp "$module" "$mods/$n.ko" ;;
+			esac
+		done
 }
