@@ -167,6 +167,12 @@ static void fake_stop(struct datapath *dp)
 	note(dp, 'p');
 }
 
+static void fake_stats(struct datapath *dp, unsigned int i, struct datapath_stats *s)
+{
+	(void)dp, (void)i;
+	*s = (struct datapath_stats) { 0 };
+}
+
 static void fake_config_changed(struct datapath *dp)
 {
 	note(dp, 'c');
@@ -177,6 +183,7 @@ static const struct datapath_ops fake = {
 	.open = fake_open,
 	.start = fake_start,
 	.stop = fake_stop,
+	.stats = fake_stats,
 	.config_changed = fake_config_changed,
 };
 
@@ -213,7 +220,9 @@ static void put(struct virtio_dev *dev, u64 off, unsigned int len, u64 val)
 {
 	const struct bus_range *r = &dev->pci.bar[0].range;
 
+	pthread_mutex_lock(&dev->vm->lock);
 	r->ops->write(r->dev, off, len, val);
+	pthread_mutex_unlock(&dev->vm->lock);
 }
 
 static u64 config(struct virtio_dev *dev, u64 off, unsigned int len)

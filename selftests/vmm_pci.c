@@ -386,7 +386,6 @@ FIXTURE_SETUP(driver)
 {
 	machine_init();
 	machine_place(DISK, 0, WINDOW);
-	machine_place(RNG_USER, 0, WINDOW + 0x10000);
 	self->offered = virtio_dev_at(DISK)->offered;
 }
 
@@ -487,22 +486,6 @@ TEST_F(driver, window_in_config_space_reaches_the_structures)
 	machine_cfg_write(DISK, data, 2, 1);
 	machine_place(DISK, 0, WINDOW);
 	EXPECT_EQ(3, machine_common_read(DISK, VIRTIO_PCI_COMMON_Q_SELECT, 2));
-}
-
-/* With the VMM's own thread on the queue. */
-TEST_F_TIMEOUT(driver, ten_thousand_resets_leave_nothing_behind, 300)
-{
-	int fds = proc_count("/proc/self/fd"), threads = proc_count("/proc/self/task");
-	u64 features = virtio_dev_at(RNG_USER)->offered;
-	int i;
-
-	for (i = 0; i < 10000; i++) {
-		machine_drive(RNG_USER, features, 1, 64, 0x10000);
-		ASSERT_FALSE(status(RNG_USER) & VIRTIO_CONFIG_S_NEEDS_RESET);
-	}
-	machine_common_write(RNG_USER, VIRTIO_PCI_COMMON_STATUS, 1, 0);
-	EXPECT_EQ(fds, proc_count("/proc/self/fd"));
-	EXPECT_EQ(threads, proc_count("/proc/self/task"));
 }
 
 /* ---- Anything at all --------------------------------------------------------------------------- */

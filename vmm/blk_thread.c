@@ -134,7 +134,7 @@ static bool serve(struct blk_thread *t, struct blk_queue *q)
 	int more;
 
 	q->runnable = false;
-	if (q->broken || t->stopping) {
+	if (q->broken || q->leaving || t->stopping) {
 		wind_up(q);
 	} else {
 		more = pass(t, q, &worked);
@@ -149,6 +149,49 @@ static bool serve(struct blk_thread *t, struct blk_queue *q)
 
 /* ---- Completions --------------------------------------------------------------------- */
 
+static void watch(struct blk_thread *t, struct blk_queue *q)
+{
+	if (!q->watching)
+		blk_sqe_watch(t, q->r->kick_fd, BLK_TAG_KICK(q->index));
+	q->watching = true;
+}
+
+static void take_order(struct blk_thread *t)
+{
+	struct blk_queue *q = &t->u->q[t->order_queue];
+
+	switch (atomic_load(&t->order)) {
+	case BLK_ORDER_STOP:
+		t->stopping = true;
+		break;
+	case BLK_ORDER_QUEUE_START:
+		q->served = true;
+		q->runnable = true;	/* a start counts as a kick */
+		watch(t, q);
+		sem_post(&t->done);
+		break;
+	case BLK_ORDER_QUEUE_STOP:
+		t->parting = q;
+		q->leaving = true;
+		q->runnable = true;
+		q->watched = false;
+		break;
+	}
+}
+
+/* An order to leave a queue is carried out when nothing of it is in flight. */
+static void part(struct blk_thread *t)
+{
+	struct blk_queue *q = t->parting;
+
+	if (!q || q->runnable || q->nr_free < q->r->num)
+		return;
+	t->parting = NULL;
+	q->leaving = false;
+	q->served = false;
+	sem_post(&t->done);
+}
+
 static void take_one(struct blk_thread *t, const struct io_uring_cqe *cqe)
 {
 	u64 tag = io_uring_cqe_get_data64(cqe);
@@ -159,7 +202,11 @@ static void take_one(struct blk_thread *t, const struct io_uring_cqe *cqe)
 		return;
 	}
 	if (tag == BLK_TAG_STOP) {
-		t->stopping = true;
+		if (!(cqe->flags & IORING_CQE_F_MORE))
+			blk_sqe_watch(t, t->stop_fd, tag);
+		/* A signal may be seen twice: then it was taken back, and says no more. */
+		if (vm_drain_eventfd(t->stop_fd))
+			take_order(t);
 		return;
 	}
 	if (tag == BLK_TAG_DISCARDED) {
@@ -299,20 +346,16 @@ static bool turn(struct blk_thread *t)
 			work_came(t, when);
 		more |= q->runnable;
 	}
+	part(t);
 	return blk_sqe_retry(t) || more;
 }
 
 /* Once: the eventfds are the same until the release. */
-static void watch_all(struct blk_thread *t)
+static void watch_own(struct blk_thread *t)
 {
-	struct blk_queue *q;
-	unsigned int i;
-
 	blk_sqe_watch(t, t->stop_fd, BLK_TAG_STOP);
 	if (t->u->discard.started)
 		blk_sqe_watch(t, t->discarded_fd, BLK_TAG_DISCARDED);
-	for_each_queue(q, t, i)
-		blk_sqe_watch(t, q->r->kick_fd, BLK_TAG_KICK(i));
 }
 
 /* From a start to a stop. */
@@ -321,8 +364,10 @@ static void run(struct blk_thread *t)
 	struct blk_queue *q;
 	unsigned int i;
 
-	for_each_queue(q, t, i)
+	for_each_queue(q, t, i) {
 		q->runnable = true;	/* a start counts as a kick */
+		watch(t, q);
+	}
 	for (;;) {
 		bool more = turn(t);
 
@@ -351,7 +396,7 @@ void *blk_thread_run(void *arg)
 	/* More than once, if another datapath was to take over, and could not. */
 	for (park(t); !t->leave; park(t)) {
 		if (!watching)
-			watch_all(t);
+			watch_own(t);
 		watching = true;
 		run(t);
 	}

@@ -54,20 +54,18 @@ static int make_requests(struct blk_uring *u, struct blk_queue *q)
 	return 0;
 }
 
-static int start_queue(struct blk_uring *u, unsigned int i)
+/* All but @served, which may be the thread's to set. */
+static int make_queue(struct blk_uring *u, unsigned int i)
 {
 	struct blk_queue *q = &u->q[i];
 	int err;
 
 	q->broken = q->told = q->runnable = q->watched = q->pushed = false;
 	err = datapath_load_ring(u->dp.dev, q->r, &q->ring);
-	if (err)
-		return err;
-	q->served = true;
-	return make_requests(u, q);
+	return err ? err : make_requests(u, q);
 }
 
-static void stop_queue(struct blk_queue *q)
+static void free_queue(struct blk_queue *q)
 {
 	free(q->requests);
 	free(q->free);
@@ -78,22 +76,30 @@ static void stop_queue(struct blk_queue *q)
 
 /* ---- Threads ----------------------------------------------------------------------- */
 
-/* Requests that may be in flight on it; 0: none of its queues is to be served. */
+/*
+ * Requests that may be in flight on it; 0: none of its queues is to be served. A queue that
+ * the driver may reset comes back with another size.
+ */
 static u32 nr_requests(const struct blk_thread *t)
 {
-	const struct datapath_queue *ring = t->u->dp.dev->ring;
+	const struct virtio_dev *dev = t->u->dp.dev;
+	bool resettable = dev->acked & 1UL << VIRTIO_F_RING_RESET, any = false;
 	u32 n = 0, i;
 
-	for (i = t->first; i < blk_nr_queues(t->u); i += t->u->nr_threads)
-		if (ring[i].enabled)
-			n += ring[i].num;
-	return n;
+	for (i = t->first; i < blk_nr_queues(t->u); i += t->u->nr_threads) {
+		any |= dev->ring[i].enabled;
+		if (resettable)
+			n += dev->queue_size;
+		else if (dev->ring[i].enabled)
+			n += dev->ring[i].num;
+	}
+	return any ? n : 0;
 }
 
 static int make_thread(struct blk_thread *t)
 {
 	struct virtio_dev *dev = t->u->dp.dev;
-	u32 requests = nr_requests(t);
+	u32 requests = nr_requests(t), i;
 	pthread_attr_t attr;
 	char name[16];
 	int err;
@@ -101,6 +107,8 @@ static int make_thread(struct blk_thread *t)
 	if (!requests)
 		return 0;
 	t->leave = false;
+	for (i = t->first; i < blk_nr_queues(t->u); i += t->u->nr_threads)
+		t->u->q[i].watching = false;
 	err = blk_sqe_open(t, requests);
 	if (err)
 		return err;
@@ -118,9 +126,9 @@ static int make_thread(struct blk_thread *t)
 	return 0;
 }
 
-static void await_parked(struct blk_thread *t)
+static void await(sem_t *sem)
 {
-	while (sem_wait(&t->parked))
+	while (sem_wait(sem))
 		;	/* interrupted */
 }
 
@@ -157,13 +165,22 @@ static void stop_thread(struct blk_thread *t)
 {
 	if (!t->started)
 		return;
+	atomic_store(&t->order, BLK_ORDER_STOP);
 	vm_signal_eventfd(t->stop_fd);
-	await_parked(t);
-	vm_drain_eventfd(t->stop_fd);
+	await(&t->parked);
 	t->started = false;
 }
 
-/* ---- The interface, under vm->lock --------------------------------------------------- */
+/* Return: when it is done. */
+static void order(struct blk_thread *t, u32 what, unsigned int queue)
+{
+	t->order_queue = queue;
+	atomic_store(&t->order, what);
+	vm_signal_eventfd(t->stop_fd);
+	await(&t->done);
+}
+
+/* ---- The interface --------------------------------------------------- */
 
 static void uring_stop(struct datapath *dp)
 {
@@ -177,7 +194,7 @@ static void uring_stop(struct datapath *dp)
 		if (!u->q[i].served)
 			continue;
 		dp->dev->ring[i].state = vring_save(&u->q[i].ring);
-		stop_queue(&u->q[i]);
+		free_queue(&u->q[i]);
 	}
 }
 
@@ -189,14 +206,16 @@ static int uring_start(struct datapath *dp)
 
 	for (i = 0; i < blk_nr_queues(u) && !err; i++)
 		if (dp->dev->ring[i].enabled)
-			err = start_queue(u, i);
+			err = make_queue(u, i);
 	if (!err)
 		err = blk_discard_open(u);
 	if (err) {
 		for (i = 0; i < blk_nr_queues(u); i++)
-			stop_queue(&u->q[i]);
+			free_queue(&u->q[i]);
 		return err;
 	}
+	for (i = 0; i < blk_nr_queues(u); i++)
+		u->q[i].served = dp->dev->ring[i].enabled;
 	for (i = 0; i < u->nr_threads; i++)
 		start_thread(&u->threads[i]);
 	return 0;
@@ -222,10 +241,43 @@ static int uring_prepare(struct datapath *dp)
 	/* Each pins all of guest memory: at the same time. */
 	for (i = 0; i < u->nr_threads; i++)
 		if (u->threads[i].made)
-			await_parked(&u->threads[i]);
+			await(&u->threads[i].parked);
 	if (err)
 		uring_release(dp);
 	return err;
+}
+
+static int uring_start_queue(struct datapath *dp, unsigned int i)
+{
+	struct blk_uring *u = to_uring(dp);
+	struct blk_thread *t = &u->threads[i % u->nr_threads];
+	int err = make_queue(u, i);
+
+	/* It has none if no queue of its was enabled so far. */
+	if (!err && !t->started) {
+		err = make_thread(t);
+		if (!err)
+			await(&t->parked);
+	}
+	if (err) {
+		free_queue(&u->q[i]);
+		return err;
+	}
+	if (t->started) {
+		order(t, BLK_ORDER_QUEUE_START, i);
+	} else {
+		u->q[i].served = true;
+		start_thread(t);
+	}
+	return 0;
+}
+
+static void uring_stop_queue(struct datapath *dp, unsigned int i)
+{
+	struct blk_uring *u = to_uring(dp);
+
+	order(&u->threads[i % u->nr_threads], BLK_ORDER_QUEUE_STOP, i);
+	free_queue(&u->q[i]);
 }
 
 static void uring_stats(struct datapath *dp, unsigned int i, struct datapath_stats *s)
@@ -294,6 +346,7 @@ static int make_threads(struct blk_uring *u)
 		t->discarded.end = &t->discarded.first;
 		sem_init(&t->go, 0, 0);
 		sem_init(&t->parked, 0, 0);
+		sem_init(&t->done, 0, 0);
 		if (t->stop_fd < 0 || t->discarded_fd < 0)
 			err = -errno;
 	}
@@ -319,13 +372,16 @@ static struct datapath *uring_open(struct virtio_dev *dev, char *why)
 		.dev = dev,
 		.features = 1UL << VIRTIO_F_VERSION_1 | 1UL << VIRTIO_RING_F_EVENT_IDX |
 			    1UL << VIRTIO_RING_F_INDIRECT_DESC |
-			    1UL << VIRTIO_F_RING_PACKED | dev->features,
+			    1UL << VIRTIO_F_RING_PACKED | 1UL << VIRTIO_F_RING_RESET |
+			    dev->features,
 		.max_queue_size = MAX_QUEUE_SIZE,
 	};
 	u->in_memory = is_in_memory(u->disk);
 	blk_discard_init(u);
-	for (i = 0; i < VIRTIO_MAX_QUEUES; i++)
+	for (i = 0; i < VIRTIO_MAX_QUEUES; i++) {
+		u->q[i].index = i;
 		u->q[i].r = &dev->ring[i];
+	}
 	err = make_threads(u);
 	if (err) {
 		uring_close(&u->dp);
@@ -342,6 +398,8 @@ const struct datapath_ops datapath_blk_user = {
 	.prepare = uring_prepare,
 	.start = uring_start,
 	.stop = uring_stop,
+	.start_queue = uring_start_queue,
+	.stop_queue = uring_stop_queue,
 	.release = uring_release,
 	.stats = uring_stats,
 };

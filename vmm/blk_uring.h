@@ -41,7 +41,9 @@ struct blk_thread;
 
 /**
  * struct blk_queue - one queue
- * @served: it was started
+ * @served: it was started; the thread's, from start to stop
+ * @leaving: it is to be served no more; see blk_thread.c
+ * @watching: the thread waits for its kicks, which it does for good
  * @broken: nothing more is popped; @told: and the main thread knows
  * @runnable: there may be something to do
  * @watched: notifications are off, and the thread polls
@@ -55,6 +57,8 @@ struct blk_queue {
 	const struct datapath_queue *r;
 	unsigned int index;
 	bool served;
+	bool leaving;
+	bool watching;
 	bool broken;
 	bool told;
 	bool runnable;
@@ -95,6 +99,9 @@ static inline struct blk_req *blk_take(struct blk_list *l)
  * struct blk_thread - serves queues @first, @first + u->nr_threads, ...
  * @made: the thread is there, from prepare to release; @started: and serves
  * @leave: at the next @go it ends
+ * @order: what the next signal of @stop_fd means: BLK_ORDER_*, for queue @order_queue
+ * @done: that order, but for a stop, has been carried out
+ * @parting: the queue that it has been told to leave, until it has
  * @parked: it waits for @go, and touches nothing of the queues'
  * @in_flight: requests popped and not pushed
  * @fixed_file: the backend is registered, as file 0
@@ -117,6 +124,10 @@ struct blk_thread {
 	pthread_t thread;
 	sem_t go;
 	sem_t parked;
+	_Atomic u32 order;
+	unsigned int order_queue;
+	struct blk_queue *parting;
+	sem_t done;
 	int stop_fd;
 	u32 in_flight;
 	struct io_uring ring;
@@ -134,6 +145,8 @@ struct blk_thread {
 	u64 idle_since;
 	struct blk_view view;
 };
+
+enum { BLK_ORDER_STOP, BLK_ORDER_QUEUE_START, BLK_ORDER_QUEUE_STOP };
 
 /* The discard thread, if there is one: of the device, from start to stop. */
 struct blk_discard {

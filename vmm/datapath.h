@@ -4,10 +4,13 @@
  *
  * A queue goes in as rings in guest memory, an index and three eventfds, and
  * comes out of a stop with the index that the next start needs, whichever
- * datapath that is. All calls are made under vm->lock.
+ * datapath that is. Calls are made under vm->lock, but for stops: see virtio_stop.c.
+ * There is one at a time for a device in any case, but for stats().
  */
 #ifndef DATAPATH_H
 #define DATAPATH_H
+
+#include <semaphore.h>
 
 #include "vmm.h"
 
@@ -70,6 +73,10 @@ struct datapath {
  *	nothing running and ->state as it was
  * @stop: when it returns, no request is in flight, no guest byte is written and
  *	no eventfd signalled any more, and ->state is exact
+ * @start_queue: serves queue @i as well, which is enabled, with the others running.
+ *	Return: 0, or -errno with those running and @i not
+ * @stop_queue: the same for queue @i as @stop, with the others running on; its ->state
+ *	does not matter any more
  * @release: gives back what @prepare took
  * @stats: of queue @i, running or not
  * @config_changed: what the class told the datapath is no longer so, whether it runs
@@ -83,6 +90,8 @@ struct datapath_ops {
 	int (*prepare)(struct datapath *dp);
 	int (*start)(struct datapath *dp);
 	void (*stop)(struct datapath *dp);
+	int (*start_queue)(struct datapath *dp, unsigned int i);
+	void (*stop_queue)(struct datapath *dp, unsigned int i);
 	void (*release)(struct datapath *dp);
 	void (*stats)(struct datapath *dp, unsigned int i, struct datapath_stats *s);
 	void (*config_changed)(struct datapath *dp);
@@ -127,6 +136,8 @@ int datapath_load_ring(struct virtio_dev *dev, const struct datapath_queue *r,
 
 /**
  * struct iothread - a thread that waits for eventfds
+ * @leave: at the next signal of @stop_fd it ends; else it parks
+ * @parked: it waits for @go, and touches nothing
  * @ready: called in it, once for each fd at the start, then whenever fd @i was
  *	signalled. Returns true to be called again, after the others had their turn.
  */
@@ -135,6 +146,9 @@ struct iothread {
 	pthread_t thread;
 	int epoll_fd;
 	int stop_fd;
+	_Atomic bool leave;
+	sem_t parked;
+	sem_t go;
 	unsigned int nr;
 	int fd[IOTHREAD_MAX_FDS];	/* -1: none */
 	bool (*ready)(void *ctx, unsigned int i, bool signalled);
@@ -146,6 +160,12 @@ int iothread_init(struct iothread *io);
 void iothread_exit(struct iothread *io);
 /* All that does not come from iothread_init() is set. Return: 0 or -errno. */
 int iothread_start(struct iothread *io);
+/*
+ * One more fd, or one less, while the thread runs. @fd is -1 for one less; when that returns
+ * ready() is not under way for @i, and is not called for it any more. For one more, what
+ * ready() needs for @i is there. Return: 0 or -errno, which the latter alone can give.
+ */
+int iothread_set_fd(struct iothread *io, unsigned int i, int fd);
 /* Return: when the thread is no more. */
 void iothread_stop(struct iothread *io);
 

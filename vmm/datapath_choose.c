@@ -81,6 +81,10 @@ void datapath_stats(struct virtio_dev *dev, unsigned int i, struct datapath_stat
 {
 	const struct datapath_stats *past = &dev->past[i];
 
+	if (dev->stopping) {
+		*s = dev->frozen[i];
+		return;
+	}
 	dev->datapath->ops->stats(dev->datapath, i, s);
 	s->kicks += past->kicks;
 	s->requests += past->requests;
@@ -112,6 +116,8 @@ int datapath_switch(struct virtio_dev *dev, const struct datapath_ops *to, char 
 
 	if (old->ops == to)
 		return 0;
+	if (dev->stopping)
+		return explain(why, "%s is being reset, and requests are in flight: try again", dev->name);
 	new = to->open(dev, why);
 	if (!new)
 		return -1;

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/vhost.h>
+#include <linux/virtio_config.h>
 #include <linux/vkick.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,7 +110,8 @@ static int claim(struct kernel_datapath *k, struct virtio_dev *dev, char *why)
 	k->dp = (struct datapath) {
 		.ops = &datapath_kernel,
 		.dev = dev,
-		.features = features,
+		/* What is the VMM's: the module starts and stops queues one by one anyway. */
+		.features = features | 1UL << VIRTIO_F_RING_RESET,
 		.max_queue_size = info.max_queue_size,
 	};
 	return 0;
@@ -240,7 +242,7 @@ static void kernel_stop(struct datapath *dp)
 static int kernel_prepare(struct datapath *dp)
 {
 	struct kernel_datapath *k = to_kernel(dp);
-	__u64 features = dp->dev->acked;
+	__u64 features = dp->dev->acked & ~(1UL << VIRTIO_F_RING_RESET);
 	unsigned int i;
 	int err;
 
@@ -278,6 +280,20 @@ static int kernel_start(struct datapath *dp)
 	return err;
 }
 
+static int kernel_start_queue(struct datapath *dp, unsigned int i)
+{
+	struct kernel_datapath *k = to_kernel(dp);
+	int err = set_queue(k, i);
+
+	return err ? err : start_queue(k, i);
+}
+
+/* A kick later on wakes nothing: the module looks at queues that run. */
+static void kernel_stop_queue(struct datapath *dp, unsigned int i)
+{
+	set_running(to_kernel(dp), i, false);
+}
+
 static void kernel_config_changed(struct datapath *dp)
 {
 	const struct virtio_class *class = dp->dev->class;
@@ -310,6 +326,8 @@ const struct datapath_ops datapath_kernel = {
 	.prepare = kernel_prepare,
 	.start = kernel_start,
 	.stop = kernel_stop,
+	.start_queue = kernel_start_queue,
+	.stop_queue = kernel_stop_queue,
 	.stats = kernel_stats,
 	.config_changed = kernel_config_changed,
 };

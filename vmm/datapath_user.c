@@ -124,7 +124,7 @@ static bool user_ready(void *ctx, unsigned int i, bool kicked)
 	return more > 0;
 }
 
-/* ---- The interface, under vm->lock ---------------------------------------------- */
+/* ---- The interface ---------------------------------------------- */
 
 static int load_queue(struct user_datapath *u, unsigned int i)
 {
@@ -168,6 +168,21 @@ static void user_stop(struct datapath *dp)
 			dp->dev->ring[i].state = vring_save(&u->q[i].ring);
 }
 
+static int user_start_queue(struct datapath *dp, unsigned int i)
+{
+	struct user_datapath *u = container_of(dp, struct user_datapath, dp);
+	int err = load_queue(u, i);
+
+	return err ? err : iothread_set_fd(&u->io, i, dp->dev->ring[i].kick_fd);
+}
+
+static void user_stop_queue(struct datapath *dp, unsigned int i)
+{
+	struct user_datapath *u = container_of(dp, struct user_datapath, dp);
+
+	iothread_set_fd(&u->io, i, -1);
+}
+
 static void user_stats(struct datapath *dp, unsigned int i, struct datapath_stats *s)
 {
 	struct user_queue *q = &container_of(dp, struct user_datapath, dp)->q[i];
@@ -204,7 +219,8 @@ static struct datapath *user_open(struct virtio_dev *dev, char *why)
 		.dev = dev,
 		.features = 1UL << VIRTIO_F_VERSION_1 | 1UL << VIRTIO_RING_F_EVENT_IDX |
 			    1UL << VIRTIO_RING_F_INDIRECT_DESC |
-			    1UL << VIRTIO_F_RING_PACKED | dev->features,
+			    1UL << VIRTIO_F_RING_PACKED | 1UL << VIRTIO_F_RING_RESET |
+			    dev->features,
 		.max_queue_size = USER_MAX_QUEUE_SIZE,
 	};
 	return &u->dp;
@@ -216,5 +232,7 @@ const struct datapath_ops datapath_user = {
 	.close = user_close,
 	.start = user_start,
 	.stop = user_stop,
+	.start_queue = user_start_queue,
+	.stop_queue = user_stop_queue,
 	.stats = user_stats,
 };

@@ -31,12 +31,13 @@
 
 /**
  * struct disk - a device's
- * @wce: the driver's word (config field writeback); it starts at @wce_at_reset
+ * @wce: the driver's word (config field writeback); it starts at @wce_at_reset. Read under
+ *	vm->lock, and written without it where the device is stopped for that
  */
 struct disk {
 	struct blk_disk blk;
 	bool wce_at_reset;
-	bool wce;
+	_Atomic bool wce;
 };
 
 static struct disk *disk_of(const struct virtio_dev *dev)
@@ -311,9 +312,13 @@ static int blk_kernel_config(struct virtio_dev *dev, int fd)
 static const char *blk_resize(struct virtio_dev *dev, u64 bytes)
 {
 	struct blk_disk *d = &disk_of(dev)->blk;
-	const char *why = bytes ? blk_file_grow(d, bytes) : NULL;
+	const char *why = NULL;
 	u64 sectors;
 
+	if (dev->stopping)
+		return "it is being reset, and requests are in flight: try again";
+	if (bytes)
+		why = blk_file_grow(d, bytes);
 	if (why)
 		return why;
 	bytes = blk_file_bytes(d);

@@ -6,7 +6,7 @@
  * out: calls of ready(), for one at a time
  *
  * The thread lives from start to stop. A stop that joins it needs no further
- * argument why nothing is in flight any more.
+ * argument why nothing is in flight any more. It is parked where an fd comes or goes in between.
  */
 #include <errno.h>
 #include <sys/epoll.h>
@@ -25,23 +25,41 @@ static int watch(struct iothread *io, int op, int fd, u32 tag)
 	return epoll_ctl(io->epoll_fd, op, fd, &ev) ? -errno : 0;
 }
 
+static void await(sem_t *sem)
+{
+	while (sem_wait(sem))
+		;	/* interrupted */
+}
+
 static void *run(void *arg)
 {
 	struct iothread *io = arg;
 	struct epoll_event ev[IOTHREAD_MAX_FDS + 1];
-	u64 again = ~0UL >> (64 - io->nr);		/* by fd: starts as kicked */
+	const u64 all = ~0UL >> (64 - io->nr);
+	u64 again = all;	/* by fd: starts as kicked */
 
 	pthread_setname_np(pthread_self(), io->name);
 	for (;;) {
 		u64 signalled = 0;
+		bool told = false;
 		u32 i;
 		int n;
 
 		n = epoll_wait(io->epoll_fd, ev, ARRAY_SIZE(ev), again ? 0 : -1);
 		while (n-- > 0) {
 			if (ev[n].data.u32 == STOP)
-				return NULL;
-			signalled |= 1UL << ev[n].data.u32;
+				told = true;
+			else
+				signalled |= 1UL << ev[n].data.u32;
+		}
+		if (told && atomic_load(&io->leave))
+			return NULL;
+		if (told) {
+			/* What was signalled still is. */
+			sem_post(&io->parked);
+			await(&io->go);
+			again = all;
+			continue;
 		}
 		for (i = 0; i < io->nr; i++) {
 			bool kicked = signalled & 1UL << i && vm_drain_eventfd(io->fd[i]);
@@ -59,6 +77,8 @@ int iothread_init(struct iothread *io)
 {
 	int err = 0;
 
+	sem_init(&io->parked, 0, 0);
+	sem_init(&io->go, 0, 0);
 	io->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	io->stop_fd = vm_try_eventfd();
 	if (io->epoll_fd < 0 || io->stop_fd < 0)
@@ -95,6 +115,7 @@ int iothread_start(struct iothread *io)
 		if (io->fd[i] >= 0)
 			err = watch(io, EPOLL_CTL_ADD, io->fd[i], i);
 	if (!err) {
+		atomic_store(&io->leave, false);
 		pthread_attr_init(&attr);
 		pthread_attr_setstacksize(&attr, THREAD_STACK_BYTES);
 		err = -pthread_create(&io->thread, &attr, run, io);
@@ -105,8 +126,25 @@ int iothread_start(struct iothread *io)
 	return err;
 }
 
+int iothread_set_fd(struct iothread *io, unsigned int i, int fd)
+{
+	int err = fd >= 0 ? watch(io, EPOLL_CTL_ADD, fd, i) : 0;
+
+	if (err)
+		return err;
+	vm_signal_eventfd(io->stop_fd);
+	await(&io->parked);
+	vm_drain_eventfd(io->stop_fd);
+	if (fd < 0 && io->fd[i] >= 0)
+		watch(io, EPOLL_CTL_DEL, io->fd[i], i);
+	io->fd[i] = fd;
+	sem_post(&io->go);
+	return 0;
+}
+
 void iothread_stop(struct iothread *io)
 {
+	atomic_store(&io->leave, true);
 	vm_signal_eventfd(io->stop_fd);
 	pthread_join(io->thread, NULL);
 	vm_drain_eventfd(io->stop_fd);

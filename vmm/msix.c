@@ -215,6 +215,11 @@ bool msix_take(struct msix *m, u16 vector)
 	return vm_drain_eventfd(m->vector[vector].fd);
 }
 
+void msix_drop_event(struct msix *m, u16 vector)
+{
+	vm_drain_eventfd(m->vector[vector].fd);
+}
+
 void msix_drop_pending(struct msix *m)
 {
 	u16 i;

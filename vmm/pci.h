@@ -101,5 +101,7 @@ bool msix_take(struct msix *m, u16 vector);
 void msix_reset(struct msix *m);
 /* Forgets pending events: none may come after the reset of the device. Gives back GSIs of what is not attached. */
 void msix_drop_pending(struct msix *m);
+/* Of one vector. */
+void msix_drop_event(struct msix *m, u16 vector);
 
 #endif

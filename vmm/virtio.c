@@ -99,29 +99,23 @@ static void start(struct virtio_dev *dev)
 {
 	unsigned int i;
 
-	for (i = 0; i < dev->nr_queues; i++) {
-		dev->ring[i].call_fd = virtio_isr_call_fd(dev, dev->q[i].vector);
-		dev->ring[i].state = virtio_packed(dev) ? VRING_PACKED_START : 0;
-	}
+	for (i = 0; i < dev->nr_queues; i++)
+		virtio_queue_ready(dev, i);
 	if (dev->class->start)
 		dev->class->start(dev);
 	virtio_isr_update(dev);
 	run(dev);
 }
 
-static void stop(struct virtio_dev *dev)
-{
-	if (dev->running)
-		datapath_stop(dev->datapath);
-	dev->running = false;
-}
-
 void virtio_pause(struct virtio_dev *dev, void (*between)(struct virtio_dev *dev))
 {
 	bool was_running = dev->running;
 
-	stop(dev);
+	virtio_stop_begin(dev);
+	if (was_running)
+		datapath_stop(dev->datapath);
 	between(dev);
+	virtio_stop_end(dev);
 	if (was_running)
 		run(dev);
 }
@@ -132,7 +126,7 @@ void virtio_hold_all(void)
 
 	for (i = 0; i < nr_devices; i++) {
 		devices[i]->held |= devices[i]->running;
-		stop(devices[i]);
+		virtio_stop(devices[i]);
 	}
 }
 
@@ -162,7 +156,9 @@ int virtio_take_over(struct virtio_dev *dev, struct datapath *new)
 	if (err)
 		return err;
 	begin = monotonic_ns();
+	virtio_stop_begin(dev);
 	old->ops->stop(old);
+	virtio_stop_end(dev);
 	err = new->ops->start(new);
 	if (err) {
 		out = new;
@@ -180,7 +176,7 @@ void virtio_reset(struct virtio_dev *dev)
 {
 	unsigned int i;
 
-	stop(dev);
+	virtio_stop(dev);
 	dev->held = false;
 	if (dev->class->reset)
 		dev->class->reset(dev);
@@ -190,17 +186,8 @@ void virtio_reset(struct virtio_dev *dev)
 	dev->device_feature_select = 0;
 	dev->driver_feature_select = 0;
 	dev->queue_select = 0;
-	for (i = 0; i < dev->nr_queues; i++) {
-		struct datapath_queue *r = &dev->ring[i];
-
-		r->enabled = false;
-		r->num = dev->queue_size;
-		r->desc = r->avail = r->used = 0;
-		dev->q[i].vector = MSIX_NO_VECTOR;
-		/* What belongs to the device's former life. */
-		vm_drain_eventfd(r->kick_fd);
-		vm_drain_eventfd(r->err_fd);
-	}
+	for (i = 0; i < dev->nr_queues; i++)
+		virtio_queue_default(dev, i);
 	virtio_isr_reset(dev);
 	msix_drop_pending(&dev->msix);
 }
@@ -272,11 +259,12 @@ static void init_one(struct vm *vm, const struct device_opts *o)
 	dev->nr_queues = o->queues ? o->queues : 1;
 	dev->queue_size = o->queue_size ? o->queue_size : o->class->queue_size;
 	dev->nr_workers = 1;
+	pthread_cond_init(&dev->stopped, NULL);
 	if (o->class->init)
 		o->class->init(dev, o);
 	datapath_init(dev, o);
-	dev->offered = (1UL << VIRTIO_F_VERSION_1 | o->ring_features | dev->features) &
-		       dev->datapath->features;
+	dev->offered = (1UL << VIRTIO_F_VERSION_1 | 1UL << VIRTIO_F_RING_RESET |
+			o->ring_features | dev->features) & dev->datapath->features;
 	for (i = 0; i < dev->nr_queues; i++)
 		init_queue(dev, i);
 	virtio_pci_init(dev);

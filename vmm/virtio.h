@@ -78,8 +78,15 @@ struct virtio_class {
 extern const struct virtio_class dev_rng;
 extern const struct virtio_class dev_blk;
 
+/**
+ * struct virtq - what the datapath need not know of a queue
+ * @resetting: the driver reset it, and the datapath has not let go of it yet
+ * @was_reset: since then, and not enabled again: the driver may set it up
+ */
 struct virtq {
 	u16 vector;
+	bool resetting;
+	bool was_reset;
 	struct doorbell bell;
 	struct loop_source err;
 	struct virtio_dev *dev;
@@ -110,8 +117,11 @@ struct virtio_isr {
  * @priv: the class's
  * @ring: what the datapath gets, by queue; @q: the rest, by queue
  * @running: the datapath is started; @held: it will be, when the VM goes on
+ * @stopping: it, or a queue of it, is being stopped, without the lock: see virtio_stop.c.
+ *	@stopped is for who waits for the end of that
  * @exits_notify: doorbell writes that came here and not to the eventfd
  * @past: counters of datapaths that it had before, by queue
+ * @frozen: all counters as they were when the present stop began, by queue
  * @switches: between datapaths, so far
  * @pause_ns: for how long the last one had the queues stand still
  */
@@ -135,10 +145,13 @@ struct virtio_dev {
 	u16 config_vector;
 	bool running;
 	bool held;
+	bool stopping;
+	pthread_cond_t stopped;
 	struct datapath_queue ring[VIRTIO_MAX_QUEUES];
 	struct virtq q[VIRTIO_MAX_QUEUES];
 	u64 exits_notify;
 	struct datapath_stats past[VIRTIO_MAX_QUEUES];
+	struct datapath_stats frozen[VIRTIO_MAX_QUEUES];
 	u32 switches;
 	u64 pause_ns;
 
@@ -183,8 +196,31 @@ void virtio_unhold_all(void);
  * -errno, and the one so far goes on.
  */
 int virtio_take_over(struct virtio_dev *dev, struct datapath *new);
-/* Has nothing in flight when @between runs, and goes on where it was. */
+/*
+ * Has nothing in flight when @between runs, without the lock, and goes on where it was.
+ * Nobody else changes the device meanwhile.
+ */
 void virtio_pause(struct virtio_dev *dev, void (*between)(struct virtio_dev *dev));
+
+/* ---- virtio_stop.c: each may give vm->lock up for a while ---------------------- */
+
+/* Return: when no stop goes on. */
+void virtio_await_stop(struct virtio_dev *dev);
+/* From the one to the other the datapath may be called, and vm->lock is not held. */
+void virtio_stop_begin(struct virtio_dev *dev);
+void virtio_stop_end(struct virtio_dev *dev);
+/* The whole device, if it runs. */
+void virtio_stop(struct virtio_dev *dev);
+
+/* ---- virtio_queue.c ------------------------------------------------------------ */
+
+/* As after a reset of the device: nothing serves it. */
+void virtio_queue_default(struct virtio_dev *dev, unsigned int i);
+/* It is about to be served from its ring's beginning, as the driver set it up. */
+void virtio_queue_ready(struct virtio_dev *dev, unsigned int i);
+void virtio_queue_enable(struct virtio_dev *dev, unsigned int i);
+/* 2.6.1; as virtio_stop(). */
+void virtio_queue_reset(struct virtio_dev *dev, unsigned int i);
 
 /* ---- datapath_choose.c ------------------------------------------------------- */
 
@@ -197,7 +233,7 @@ void datapath_stats(struct virtio_dev *dev, unsigned int i, struct datapath_stat
 
 /* ---- virtio_common.c --------------------------------------------------------- */
 
-#define VIRTIO_COMMON_BYTES	56	/* to the end of queue_used */
+#define VIRTIO_COMMON_BYTES	60	/* to the end of queue_reset */
 
 u64 virtio_common_read(struct virtio_dev *dev, u64 off, unsigned int len);
 void virtio_common_write(struct virtio_dev *dev, u64 off, unsigned int len, u64 val);

@@ -13,6 +13,15 @@
 
 #include "virtio.h"
 
+/* <linux/virtio_pci.h> has a struct with the last two from Linux 6.9 on. */
+struct common {
+	struct virtio_pci_common_cfg cfg;
+	u16 queue_notify_data;		/* without NOTIF_CONFIG_DATA there is none */
+	u16 queue_reset;
+};
+
+_Static_assert(sizeof(struct common) == VIRTIO_COMMON_BYTES, "the fields, and no gap");
+
 /* The ring that queue_select names, or NULL. */
 static struct datapath_queue *selected(struct virtio_dev *dev)
 {
@@ -26,10 +35,12 @@ static u32 feature_word(u64 features, u32 select)
 }
 
 /* As the driver would see all of it; reads have no side effects. */
-static void common_fill(struct virtio_dev *dev, struct virtio_pci_common_cfg *c)
+static void common_fill(struct virtio_dev *dev, struct common *common)
 {
+	struct virtio_pci_common_cfg *c = &common->cfg;
 	const struct datapath_queue *r = selected(dev);
 
+	*common = (struct common) { 0 };
 	*c = (struct virtio_pci_common_cfg) {
 		.device_feature_select = htole32(dev->device_feature_select),
 		.device_feature = htole32(feature_word(dev->offered,
@@ -56,11 +67,12 @@ static void common_fill(struct virtio_dev *dev, struct virtio_pci_common_cfg *c)
 	c->queue_avail_hi = htole32(r->avail >> 32);
 	c->queue_used_lo = htole32(r->used);
 	c->queue_used_hi = htole32(r->used >> 32);
+	common->queue_reset = htole16(dev->q[dev->queue_select].resetting);
 }
 
 u64 virtio_common_read(struct virtio_dev *dev, u64 off, unsigned int len)
 {
-	struct virtio_pci_common_cfg c;
+	struct common c;
 	u64 v = 0;
 
 	if (off + len > VIRTIO_COMMON_BYTES)
@@ -96,13 +108,14 @@ static void set_half(u64 *field, bool high, u32 val)
 
 /*
  * A queue's fields. The datapath has copies of them from DRIVER_OK on, so that
- * a later write could do no more than make the two differ: it is inert.
+ * a later write could do no more than make the two differ: it is inert, until the queue
+ * is reset (2.6.1.2).
  */
 static void queue_write(struct virtio_dev *dev, u64 off, u64 val)
 {
 	struct datapath_queue *r = selected(dev);
 
-	if (!r || dev->status & VIRTIO_CONFIG_S_DRIVER_OK)
+	if (!r || (dev->status & VIRTIO_CONFIG_S_DRIVER_OK && !dev->q[dev->queue_select].was_reset))
 		return;
 	if (off == VIRTIO_PCI_COMMON_Q_MSIX) {
 		dev->q[dev->queue_select].vector = check_vector(dev, val);
@@ -116,7 +129,8 @@ static void queue_write(struct virtio_dev *dev, u64 off, u64 val)
 			r->num = val;
 		break;
 	case VIRTIO_PCI_COMMON_Q_ENABLE:
-		r->enabled = val == 1;
+		if (val == 1)
+			virtio_queue_enable(dev, dev->queue_select);
 		break;
 	case VIRTIO_PCI_COMMON_Q_DESCLO:
 	case VIRTIO_PCI_COMMON_Q_DESCHI:
@@ -133,6 +147,16 @@ static void queue_write(struct virtio_dev *dev, u64 off, u64 val)
 	}
 }
 
+/* 4.1.4.3: there is such a field for a driver that negotiated the feature. */
+static void queue_reset_write(struct virtio_dev *dev, u64 val)
+{
+	bool negotiated = dev->status & VIRTIO_CONFIG_S_FEATURES_OK &&
+			  dev->acked & 1UL << VIRTIO_F_RING_RESET;
+
+	if (negotiated && val == 1 && selected(dev))
+		virtio_queue_reset(dev, dev->queue_select);
+}
+
 /* Width of the field that starts at @off, or 0. */
 static unsigned int common_width(u64 off)
 {
@@ -141,6 +165,7 @@ static unsigned int common_width(u64 off)
 		return 1;
 	case VIRTIO_PCI_COMMON_MSIX:
 	case VIRTIO_PCI_COMMON_Q_SELECT ... VIRTIO_PCI_COMMON_Q_NOFF:
+	case VIRTIO_PCI_COMMON_Q_NDATA ... VIRTIO_PCI_COMMON_Q_RESET:
 		return off & 1 ? 0 : 2;
 	default:
 		return off & 3 || off >= VIRTIO_COMMON_BYTES ? 0 : 4;
@@ -157,6 +182,7 @@ void virtio_common_write(struct virtio_dev *dev, u64 off, unsigned int len, u64 
 	}
 	if (len != common_width(off))
 		return;
+	virtio_await_stop(dev);
 	switch (off) {
 	case VIRTIO_PCI_COMMON_DFSELECT:
 		dev->device_feature_select = val;
@@ -175,6 +201,9 @@ void virtio_common_write(struct virtio_dev *dev, u64 off, unsigned int len, u64 
 		break;
 	case VIRTIO_PCI_COMMON_Q_SELECT:
 		dev->queue_select = val;
+		break;
+	case VIRTIO_PCI_COMMON_Q_RESET:
+		queue_reset_write(dev, val);
 		break;
 	default:
 		queue_write(dev, off, val);

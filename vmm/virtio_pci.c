@@ -50,8 +50,10 @@ static u64 config_read(struct virtio_dev *dev, u64 off, unsigned int len)
 
 static void config_write(struct virtio_dev *dev, u64 off, unsigned int len, u64 val)
 {
-	if (dev->class->config_write && off + len <= dev->class->config_bytes)
-		dev->class->config_write(dev, off, len, val);
+	if (!dev->class->config_write || off + len > dev->class->config_bytes)
+		return;
+	virtio_await_stop(dev);
+	dev->class->config_write(dev, off, len, val);
 }
 
 /* KVM has no doorbell there yet, or it is not exactly one's address. */

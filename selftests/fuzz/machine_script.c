@@ -92,11 +92,16 @@ static void common_write(const struct step *s)
 		{ VIRTIO_PCI_COMMON_Q_SIZE, 2 }, { VIRTIO_PCI_COMMON_Q_MSIX, 2 }, { VIRTIO_PCI_COMMON_Q_ENABLE, 2 },
 		{ VIRTIO_PCI_COMMON_Q_DESCLO, 8 }, { VIRTIO_PCI_COMMON_Q_AVAILLO, 8 }, { VIRTIO_PCI_COMMON_Q_USEDLO, 8 },
 		{ VIRTIO_PCI_COMMON_Q_DESCHI, 4 }, { VIRTIO_PCI_COMMON_Q_NOFF, 2 },
+		{ VIRTIO_PCI_COMMON_Q_RESET, 2 }, { VIRTIO_PCI_COMMON_Q_RESET, 2 },
 	};
 	unsigned int i = s->a % ARRAY_SIZE(fields);
+	u64 v = s->b & 3 ? s->v & 0xff : s->v;	/* small numbers are likelier to mean something */
 
-	/* Small numbers are likelier to mean something. */
-	machine_common_write(s->dev, fields[i].off, fields[i].len, s->b & 3 ? s->v & 0xff : s->v);
+	if (s->b & 4 && (fields[i].off == VIRTIO_PCI_COMMON_Q_RESET || fields[i].off == VIRTIO_PCI_COMMON_Q_ENABLE))
+		v = 1;
+	if (s->b & 4 && fields[i].off == VIRTIO_PCI_COMMON_Q_SELECT)
+		v &= 3;
+	machine_common_write(s->dev, fields[i].off, fields[i].len, v);
 }
 
 static void place(const struct step *s)

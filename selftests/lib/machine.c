@@ -12,6 +12,7 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_pci.h>
 #include <poll.h>
+#include <semaphore.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,11 +33,16 @@
 
 /**
  * struct fake - a datapath that serves nothing, and minds the rules of datapath.h
+ * @served: queues that it would serve, a bit each
+ * @stalls: a stop takes until @let_go; it says so with @stalled
  */
 struct fake {
 	struct datapath dp;
 	bool runs;
+	u32 served;
 	u32 starts;
+	bool stalls;
+	sem_t stalled, let_go;
 };
 
 /* What a device's driver is to be told of: vectors' events by message, queues' by message or the ISR status register. */
@@ -143,6 +149,29 @@ u8 __wrap_virtio_isr_read(struct virtio_dev *d)
 	return bits;
 }
 
+/* A queue's reset takes back what is that queue's alone. */
+void __wrap_msix_drop_event(struct msix *msix, u16 vector);
+void __real_msix_drop_event(struct msix *msix, u16 vector);
+void __wrap_msix_drop_event(struct msix *msix, u16 vector)
+{
+	const struct virtio_dev *d = container_of(msix, struct virtio_dev, msix);
+	u32 i, users = d->config_vector == vector;
+
+	for (i = 0; i < d->nr_queues; i++)
+		users += d->q[i].vector == vector;
+	CHECK(users == 1, "%s: an event of vector %u, which has %u users, is dropped", d->name, vector, users);
+	m.vector[index_of(d)][vector].owed = false;
+	__real_msix_drop_event(msix, vector);
+}
+
+void __wrap_virtio_queue_reset(struct virtio_dev *d, unsigned int i);
+void __real_virtio_queue_reset(struct virtio_dev *d, unsigned int i);
+void __wrap_virtio_queue_reset(struct virtio_dev *d, unsigned int i)
+{
+	m.queue[index_of(d)][i].owed = false;
+	__real_virtio_queue_reset(d, i);
+}
+
 /* ---- The fake datapath ------------------------------------------------------------- */
 
 static struct fake *fake_of(struct datapath *dp)
@@ -157,6 +186,8 @@ static struct datapath *fake_open(struct virtio_dev *dev, char *why)
 	struct fake *f = &m.fake[m.nr_fakes++];
 
 	(void)why;
+	sem_init(&f->stalled, 0, 0);
+	sem_init(&f->let_go, 0, 0);
 	f->dp = (struct datapath) {
 		.ops = &fake_ops, .dev = dev, .features = ~0UL, .max_queue_size = 1024,
 	};
@@ -164,28 +195,62 @@ static struct datapath *fake_open(struct virtio_dev *dev, char *why)
 }
 
 /* Refuses what the real ones refuse. */
+static int fake_start_queue(struct datapath *dp, unsigned int i)
+{
+	struct datapath_queue *r = &dp->dev->ring[i];
+	struct fake *f = fake_of(dp);
+	struct vring_dev ring;
+	int err = datapath_load_ring(dp->dev, r, &ring);
+
+	CHECK(r->enabled && !(f->served & 1U << i), "%s: queue %u is started", dp->dev->name, i);
+	CHECK(err || vring_save(&ring) == r->state, "%s: queue %u: state", dp->dev->name, i);
+	if (!err)
+		f->served |= 1U << i;
+	return err;
+}
+
 static int fake_start(struct datapath *dp)
 {
 	struct fake *f = fake_of(dp);
 	unsigned int i;
+	int err = 0;
 
-	CHECK(!f->runs, "%s: started twice", dp->dev->name);
-	for (i = 0; i < dp->dev->nr_queues; i++) {
-		struct vring_dev ring;
-		int err = dp->dev->ring[i].enabled ? datapath_load_ring(dp->dev, &dp->dev->ring[i], &ring) : 0;
-
-		if (err)
-			return err;
+	CHECK(!f->runs && !f->served, "%s: started twice", dp->dev->name);
+	for (i = 0; i < dp->dev->nr_queues && !err; i++)
+		if (dp->dev->ring[i].enabled)
+			err = fake_start_queue(dp, i);
+	if (err) {
+		f->served = 0;
+		return err;
 	}
 	f->runs = true;
 	f->starts++;
 	return 0;
 }
 
+static void stall(struct fake *f)
+{
+	if (!f->stalls)
+		return;
+	sem_post(&f->stalled);
+	while (sem_wait(&f->let_go))
+		;	/* interrupted */
+	f->stalls = false;
+}
+
 static void fake_stop(struct datapath *dp)
 {
 	CHECK(fake_of(dp)->runs, "%s: stopped, and did not run", dp->dev->name);
+	stall(fake_of(dp));
 	fake_of(dp)->runs = false;
+	fake_of(dp)->served = 0;
+}
+
+static void fake_stop_queue(struct datapath *dp, unsigned int i)
+{
+	CHECK(fake_of(dp)->served & 1U << i, "%s: queue %u is stopped, and did not run", dp->dev->name, i);
+	stall(fake_of(dp));
+	fake_of(dp)->served &= ~(1U << i);
 }
 
 static void fake_stats(struct datapath *dp, unsigned int i, struct datapath_stats *s)
@@ -204,6 +269,8 @@ static const struct datapath_ops fake_ops = {
 	.open = fake_open,
 	.start = fake_start,
 	.stop = fake_stop,
+	.start_queue = fake_start_queue,
+	.stop_queue = fake_stop_queue,
 	.stats = fake_stats,
 	.config_changed = fake_config_changed,
 };
@@ -216,6 +283,27 @@ bool machine_runs(unsigned int dev)
 u32 machine_starts(unsigned int dev)
 {
 	return fake_of(dev_at(dev)->datapath)->starts;
+}
+
+u32 machine_served(unsigned int dev)
+{
+	return fake_of(dev_at(dev)->datapath)->served;
+}
+
+void machine_stall(unsigned int dev)
+{
+	fake_of(dev_at(dev)->datapath)->stalls = true;
+}
+
+void machine_await_stall(unsigned int dev)
+{
+	while (sem_wait(&fake_of(dev_at(dev)->datapath)->stalled))
+		;	/* interrupted */
+}
+
+void machine_let_go(unsigned int dev)
+{
+	sem_post(&fake_of(dev_at(dev)->datapath)->let_go);
 }
 
 /* ---- Making it ----------------------------------------------------------------------- */
@@ -392,6 +480,11 @@ static void drive_queue(unsigned int dev, unsigned int q, u16 num, u64 at, bool 
 	machine_common_write(dev, VIRTIO_PCI_COMMON_Q_AVAILLO, 8, at + 16UL * num);
 	machine_common_write(dev, VIRTIO_PCI_COMMON_Q_USEDLO, 8, at + 20UL * num);
 	machine_common_write(dev, VIRTIO_PCI_COMMON_Q_ENABLE, 2, 1);
+}
+
+void machine_drive_queue(unsigned int dev, unsigned int q, u16 num, u64 at)
+{
+	drive_queue(dev, q, num, at, true);
 }
 
 static void drive(unsigned int dev, u64 features, u64 enable, u16 num, u64 at, bool vectors)
@@ -653,7 +746,7 @@ static bool check_pin(unsigned int dev, struct virtio_dev *d)
 static void check_device(struct virtio_dev *d)
 {
 	u8 s = d->status;
-	u32 i;
+	u32 i, enabled = 0;
 
 	CHECK(!(s & VIRTIO_CONFIG_S_DRIVER_OK) || s & VIRTIO_CONFIG_S_FEATURES_OK, "%s: status %#x", d->name, s);
 	CHECK(!(s & VIRTIO_CONFIG_S_FEATURES_OK) || !(d->acked & ~d->offered), "%s: features", d->name);
@@ -665,7 +758,15 @@ static void check_device(struct virtio_dev *d)
 	for (i = 0; i < d->nr_queues; i++) {
 		CHECK(d->ring[i].num && d->ring[i].num <= d->queue_size, "%s: queue of %u", d->name, d->ring[i].num);
 		CHECK(d->q[i].vector < d->msix.nr || d->q[i].vector == MSIX_NO_VECTOR, "%s: vector", d->name);
+		/* 2.6.1 */
+		CHECK(!d->q[i].was_reset || (!d->ring[i].enabled && s & VIRTIO_CONFIG_S_FEATURES_OK &&
+					     d->acked & 1UL << VIRTIO_F_RING_RESET), "%s: queue %u: reset", d->name, i);
+		CHECK(!d->q[i].resetting, "%s: queue %u: its reset does not end", d->name, i);
+		enabled |= d->ring[i].enabled << i;
 	}
+	CHECK(!d->stopping, "%s: a stop does not end", d->name);
+	CHECK(d->datapath->ops != &fake_ops || fake_of(d->datapath)->served == (d->running ? enabled : 0),
+	      "%s: queues %#x are served, of %#x", d->name, fake_of(d->datapath)->served, enabled);
 }
 
 static void check_read_only(const struct virtio_dev *d)

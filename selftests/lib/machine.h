@@ -58,6 +58,9 @@ void machine_drive(unsigned int dev, u64 features, u64 enable, u16 num, u64 at);
 /* The same, without vectors. */
 void machine_drive_intx(unsigned int dev, u64 features, u64 enable, u16 num, u64 at);
 
+/* One queue of it, which is enabled thereby. */
+void machine_drive_queue(unsigned int dev, unsigned int q, u16 num, u64 at);
+
 /* MSI-X: an entry's word, message control, and an event of the device's. */
 void machine_vector_write(unsigned int dev, unsigned int vector, unsigned int word, u32 val);
 u32 machine_vector_read(unsigned int dev, unsigned int vector, unsigned int word);
@@ -81,6 +84,12 @@ void machine_main_thread(bool late);
 /* Whether the fake datapath of @dev runs; starts so far. */
 bool machine_runs(unsigned int dev);
 u32 machine_starts(unsigned int dev);
+/* The queues that it serves, a bit each. */
+u32 machine_served(unsigned int dev);
+/* Its next stop, or that of a queue, lasts until it is let go: as if something was in flight. */
+void machine_stall(unsigned int dev);
+void machine_await_stall(unsigned int dev);
+void machine_let_go(unsigned int dev);
 
 /* How often the VMM warned, and the last one. */
 u32 machine_warnings(const char **last);
