@@ -4,12 +4,19 @@
  *
  * in:  a message that names what was asked, what was wrong and what to do
  * out: "vkick: ..." and, for errors, the end of the process; or a line for the caller
+ *
+ * A guest can give cause for warnings without end, as by breaking its rings again and again. Whoever keeps
+ * them is not to run out of room: after a burst there are so many in a second, and a line tells how many
+ * were left out.
  */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "vmm.h"
+
+#define BURST_LINES	100
+#define LINE_NS		250000000UL
 
 /* One write per line: vCPU threads and the main thread may speak at once. */
 static void say(const char *fmt, va_list ap)
@@ -22,10 +29,35 @@ static void say(const char *fmt, va_list ap)
 		dprintf(2, "vkick: %s\n", line);
 }
 
+/* Return: whether one more line may be said. @nr_left_out: since the last one that was */
+static bool may_warn(u64 *nr_left_out)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static u64 paid_until, left_out;
+	u64 now = monotonic_ns();
+	bool may;
+
+	pthread_mutex_lock(&lock);
+	if (paid_until < now)
+		paid_until = now;
+	may = paid_until - now < BURST_LINES * LINE_NS;
+	*nr_left_out = left_out;
+	left_out = may ? 0 : left_out + 1;
+	if (may)
+		paid_until += LINE_NS;
+	pthread_mutex_unlock(&lock);
+	return may;
+}
+
 void warn(const char *fmt, ...)
 {
+	u64 left_out;
 	va_list ap;
 
+	if (!may_warn(&left_out))
+		return;
+	if (left_out)
+		dprintf(2, "vkick: %lu lines were left out\n", left_out);
 	va_start(ap, fmt);
 	say(fmt, ap);
 	va_end(ap);

@@ -9,7 +9,8 @@
  * Locking. vm->lock guards all device state: registers, config space, the bus
  * tables, the GSI table. A vCPU thread takes it around each exit that a device
  * handles, the main thread around each event that concerns a device. I/O threads
- * never take it, so a holder may wait for one to end. No request passes through
+ * never take it, so a holder may wait for one to end; for requests in flight it is
+ * let go (virtio_stop.c), since they may take for ever. No request passes through
  * it: a kick goes from KVM to an eventfd, a call from an eventfd to KVM. But for
  * drivers without MSI-X: a call wakes the main thread, see virtio_isr.c.
  *
