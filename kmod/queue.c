@@ -66,6 +66,9 @@ static int vk_queue_serve(struct vk_queue *q, struct vk_req *req,
 
 	trace_vkick_pop(q, c);
 	req->token = c->token;
+	req->stamp.weight = vring_latency_weigh(&q->latency);
+	if (req->stamp.weight)
+		req->stamp.popped_ns = local_clock();
 	err = vk_queue_map(q, req);
 	if (err)
 		return err;
@@ -136,6 +139,8 @@ static void vk_queue_call(struct vk_queue *q, u64 before, bool wanted)
 {
 	if (q->stats.requests == before)
 		return;
+	if (q->latency.nr_waiting)
+		vring_latency_published(&q->latency, local_clock());
 	if (wanted)
 		vk_call_signal(q);
 	else
@@ -271,6 +276,7 @@ void vk_queue_run_locked(struct vk_queue *q, struct vk_worker *worker, u64 since
 	q->stats.passes++;
 	trace_vkick_run(q);
 	WRITE_ONCE(q->collecting, true);
+	vring_latency_begin_pass(&q->latency);
 	if (q->state == VK_RUNNING)
 		more = vk_queue_pass(q, worker, since);
 	else

@@ -23,6 +23,7 @@
  * the list: queues and workers are freed after one.
  */
 #include <linux/mm.h>
+#include <linux/sched/clock.h>
 #include <linux/slab.h>
 
 #include "vkick.h"
@@ -101,6 +102,8 @@ static int vk_req_push(struct vk_queue *q, struct vk_req *req)
 	trace_vkick_done(q, req);
 	q->stats.requests++;
 	q->stats.bytes_in += req->written;
+	if (req->stamp.weight && vring_latency_pushed(&q->latency, &req->stamp))
+		vring_latency_published(&q->latency, local_clock());
 	return vring_push(&q->vring, req->token, req->written);
 }
 

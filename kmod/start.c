@@ -68,6 +68,7 @@ int vk_queue_start(struct vk_queue *q)
 	if (err)
 		goto unlock;
 	q->error = 0;
+	vring_latency_start(&q->latency);
 	q->poll.idle = false;
 	q->state = VK_RUNNING;
 	vk_worker_wake(q);
@@ -178,5 +179,6 @@ void vk_queue_reset(struct vk_queue *q)
 	q->has_addr = false;
 	q->error = 0;
 	memset(&q->stats, 0, sizeof(q->stats));
+	memset(&q->latency, 0, sizeof(q->latency));
 	mutex_unlock(&q->lock);
 }

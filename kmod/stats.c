@@ -42,6 +42,8 @@ int vk_stats_get(struct vk_queue *q, struct vkick_stats *s)
 	s->poll_misses = from->poll_misses;
 	s->poll_window_ns = q->poll.window_ns;
 	s->in_flight = q->in_flight;
+	static_assert(sizeof(s->pop_to_used_ns) == sizeof(q->latency.count));
+	memcpy(s->pop_to_used_ns, q->latency.count, sizeof(s->pop_to_used_ns));
 	mutex_unlock(&q->lock);
 	return 0;
 }
@@ -62,6 +64,10 @@ static void vk_stats_show_queue(struct seq_file *m, const struct vkick_stats *s)
 		if (s->kick_to_used_ns[i])
 			seq_printf(m, "  kick_to_used >= %llu ns: %llu\n",
 				   i ? 1ULL << i : 0, s->kick_to_used_ns[i]);
+	for (i = 0; i < VKICK_LATENCY_BUCKETS; i++)
+		if (s->pop_to_used_ns[i])
+			seq_printf(m, "  pop_to_used >= %llu ns: %llu\n",
+				   vkick_latency_from_ns(i), s->pop_to_used_ns[i]);
 }
 
 static int vk_stats_show(struct seq_file *m, void *unused)

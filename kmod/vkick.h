@@ -77,6 +77,7 @@
 #include <linux/vkick.h>
 
 #include "../ring/vring.h"
+#include "../ring/vring_latency.h"
 #include "log.h"
 #include "mem.h"
 
@@ -124,6 +125,7 @@ struct dentry;
  * struct vk_req - one request, from pop to push
  * @q: its queue
  * @token: of its chain
+ * @stamp: when it was popped, if it is one that is measured
  * @error: 0, or -errno that breaks the queue; set by vk_req_done()
  * @out: what the driver gives us to read. As @in, for serve() alone: the iovecs
  *	behind them are the next request's afterwards
@@ -140,6 +142,7 @@ struct dentry;
 struct vk_req {
 	struct vk_queue *q;
 	struct vring_token token;
+	struct vring_stamp stamp;
 	int error;
 	u32 written;
 	u32 touched;
@@ -294,6 +297,7 @@ struct vk_queue {
 	wait_queue_head_t settled;	/* for who waits until in_flight is 0 */
 
 	struct vk_stats stats;
+	struct vring_latency latency;	/* [Q] */
 };
 
 #define VK_QUEUE_RUNNABLE	0

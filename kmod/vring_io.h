@@ -36,6 +36,12 @@ static inline int vring_io_lookup(void *mem, u64 gpa, u32 len,
 	return vk_mem_lookup(mem, gpa, len, ptr, contig);
 }
 
+/* Under queue->lock, as all of the engine. */
+static inline void vring_io_count(u64 *counter, u64 n)
+{
+	*counter += n;
+}
+
 static inline int vring_io_get16(const __virtio16 __user *p, u16 *v)
 {
 	__virtio16 x;

@@ -107,6 +107,46 @@ TEST_F(latency, request_takes_as_long_as_was_asked)
 	EXPECT_EQ(0, in_flight(self));
 }
 
+/* From when it was taken off the ring: no less than the device takes, no more than the driver waits. */
+TEST_F(latency, histogram_has_how_long_requests_took)
+{
+	u64 longest = 0, counted = 0;
+	struct vkick_stats s;
+	u32 i;
+	int n;
+
+	vdev_set_latency(self->r.fd, 20 * MS);
+	for (n = 0; n < 10; n++) {
+		u64 start = now_ns(), took;
+
+		offer(self->q, 1, true);
+		take_back(self->q, 1);
+		took = now_ns() - start;
+		longest = took > longest ? took : longest;
+	}
+	s = vdev_get_stats(self->r.fd, 0);
+	for (i = 0; i < VKICK_LATENCY_BUCKETS; i++) {
+		counted += s.pop_to_used_ns[i];
+		if (!s.pop_to_used_ns[i])
+			continue;
+		EXPECT_LE(vkick_latency_bucket(20 * MS), i);
+		EXPECT_GE(vkick_latency_bucket(longest), i);
+	}
+	/* One that came so soon that the last one's pass served it is not the first of its own. */
+	EXPECT_LT(0, counted);
+	EXPECT_GE(10, counted);
+
+	/* What is faster from then on is told apart by the difference. */
+	vdev_set_latency(self->r.fd, 0);
+	for (n = 0; n < 1000; n++) {
+		offer(self->q, 1, true);
+		take_back(self->q, 1);
+	}
+	for (i = vkick_latency_bucket(20 * MS), n = 0; i < VKICK_LATENCY_BUCKETS; i++)
+		n += vdev_get_stats(self->r.fd, 0).pop_to_used_ns[i] - s.pop_to_used_ns[i];
+	EXPECT_GE(100, n);
+}
+
 TEST_F(latency, of_0_completes_at_once_again)
 {
 	u64 start;

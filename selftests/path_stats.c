@@ -68,6 +68,18 @@ static u64 hist_sum(const struct vkick_stats *s)
 	return sum;
 }
 
+/* All first ones of passes, and one in 31 of the others, which counts as 31: up to 30 are left over. */
+static void expect_latency_of(struct __test_metadata *_metadata, const struct vkick_stats *s)
+{
+	u64 counted = 0;
+	u32 i;
+
+	for (i = 0; i < VKICK_LATENCY_BUCKETS; i++)
+		counted += s->pop_to_used_ns[i];
+	EXPECT_GE(s->requests, counted);
+	EXPECT_LE(s->requests, counted + 30);
+}
+
 TEST_F(stats, fresh_device_has_zeroes)
 {
 	struct vkick_stats zero, s = get(self);
@@ -119,6 +131,7 @@ TEST_F(stats, one_request_at_a_time)
 	EXPECT_GE(101, s.passes);
 	EXPECT_LT(0, hist_sum(&s));
 	EXPECT_GE(s.passes, hist_sum(&s));
+	expect_latency_of(_metadata, &s);
 }
 
 /* More than a pass may do: it is cut, and the rest is served all the same. */
@@ -144,6 +157,7 @@ TEST_F(stats, budget_bounds_a_pass)
 	EXPECT_LE(4, s.passes);
 	EXPECT_GE(5, s.passes);
 	EXPECT_EQ(0, s.kicks);
+	expect_latency_of(_metadata, &s);
 }
 
 TEST_F_TIMEOUT(stats, sums_hold_under_load, 60)
@@ -175,6 +189,7 @@ TEST_F_TIMEOUT(stats, sums_hold_under_load, 60)
 	EXPECT_EQ(ev_take(self->q->kick), s.kicks);
 	EXPECT_EQ(strcmp(variant->class, "rng") ? 0 : 32 * s.requests, s.bytes_in);
 	EXPECT_GE(s.passes, hist_sum(&s));
+	expect_latency_of(_metadata, &s);
 	EXPECT_EQ(drv_base_after(&self->q->drv, s.requests),
 		  vdev_get_base(self->r.fd, 0));
 }
@@ -267,6 +282,7 @@ TEST(debugfs_tells_the_same)
 	EXPECT_NE(NULL, strstr(text, want)) TH_LOG("%s", text);
 	EXPECT_NE(NULL, strstr(text, "\nqueue 1: stopped, error 0\n"));
 	EXPECT_NE(NULL, strstr(text, "  kick_to_used >= "));
+	EXPECT_NE(NULL, strstr(text, "  pop_to_used >= "));
 	rig_close(&r);
 }
 

@@ -37,6 +37,7 @@
 
 #include "blk.h"
 #include "vring.h"
+#include "vring_latency.h"
 
 /* Descriptors in a chain, and pieces of host memory that they make: as the module. */
 #define BLK_MAX_CHAIN		1024
@@ -89,7 +90,7 @@ struct blk_view {
 /**
  * struct blk_req - one request
  * @next: in a list of those that wait for something; the backend's
- * @queue: the backend's, as @thread and @discard_result
+ * @queue: the backend's, as @thread, @discard_result and @stamp
  * @chunk: a buffer to bounce through; the backend's, see blk_req_gather()
  * @durable: it completes when it is durable
  * @bounces: the data are not aligned as O_DIRECT wants them
@@ -105,6 +106,7 @@ struct blk_req {
 	struct blk_thread *thread;
 	int discard_result;
 	void *chunk;
+	struct vring_stamp stamp;
 	struct vring_token token;
 	enum blk_op op;
 	u32 type;

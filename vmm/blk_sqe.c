@@ -313,6 +313,8 @@ static void complete(struct blk_thread *t, struct blk_req *r)
 	t->in_flight--;
 	if (vring_push(&q->ring, r->token, written))
 		q->broken = true;
+	if (r->stamp.weight && vring_latency_pushed(&q->latency, &r->stamp))
+		vring_latency_published(&q->latency, monotonic_ns());
 	q->free[q->nr_free++] = r;
 	q->pushed = true;
 	q->runnable = true;

@@ -47,6 +47,8 @@ static void call(struct blk_queue *q, bool wanted)
 	if (!q->pushed)
 		return;
 	q->pushed = false;
+	if (q->latency.nr_waiting)
+		vring_latency_published(&q->latency, monotonic_ns());
 	if (!wanted || q->r->call_fd < 0) {
 		blk_count(&q->calls_suppressed, 1);
 		return;
@@ -76,6 +78,9 @@ static int drain(struct blk_thread *t, struct blk_queue *q, int *budget)
 			return err;
 		/* The engine gives out no more chains than the ring holds. */
 		r = q->free[q->nr_free - 1];
+		r->stamp.weight = vring_latency_weigh(&q->latency);
+		if (r->stamp.weight)
+			r->stamp.popped_ns = monotonic_ns();
 		err = blk_req_begin(r, &t->view, &c);
 		if (err) {
 			vring_unpop(&q->ring, c.token);	/* so that ->state names it */
@@ -108,6 +113,7 @@ static int pass(struct blk_thread *t, struct blk_queue *q, bool *worked)
 	int budget = BLK_BUDGET, more, ret;
 
 	t->copied_bytes = 0;
+	vring_latency_begin_pass(&q->latency);
 	do {
 		more = vring_disable_notify(&q->ring);
 		if (!more)

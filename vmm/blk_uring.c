@@ -61,6 +61,7 @@ static int make_queue(struct blk_uring *u, unsigned int i)
 	int err;
 
 	q->broken = q->told = q->runnable = q->watched = q->pushed = false;
+	vring_latency_start(&q->latency);
 	err = datapath_load_ring(u->dp.dev, q->r, &q->ring);
 	return err ? err : make_requests(u, q);
 }
@@ -291,6 +292,7 @@ static void uring_stats(struct datapath *dp, unsigned int i, struct datapath_sta
 		.calls_suppressed = atomic_load_explicit(&q->calls_suppressed,
 							 memory_order_relaxed),
 	};
+	latency_copy(s->latency, &q->latency);
 }
 
 /* So that a host that forbids it is found at once, and not by a guest. */

@@ -23,6 +23,7 @@
 #include <semaphore.h>
 
 #include "blk_req.h"
+#include "latency.h"
 #include "virtio.h"
 
 /* Of a pass over a queue; then the others, completions and a stop have their turn. */
@@ -68,6 +69,7 @@ struct blk_queue {
 	u32 nr_free;
 	void *requests;
 	_Atomic u64 kicks, requests_done, calls, calls_suppressed;
+	struct vring_latency latency;
 };
 
 struct blk_list {

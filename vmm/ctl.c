@@ -218,10 +218,13 @@ static void client_ready(struct loop_source *src)
 static void listener_ready(struct loop_source *src)
 {
 	int fd = accept4(src->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int most = INT32_MAX;
 	unsigned int i;
 
 	if (fd < 0)
 		return;
+	/* As much as there may be: a reply goes out in one piece. */
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &most, sizeof(most));
 	for (i = 0; i < CTL_MAX_CLIENTS; i++) {
 		struct client *c = &clients[i];
 

@@ -10,6 +10,7 @@
 #ifndef DATAPATH_H
 #define DATAPATH_H
 
+#include <linux/vkick.h>
 #include <semaphore.h>
 
 #include "vmm.h"
@@ -40,12 +41,13 @@ struct datapath_queue {
 	int err_fd;
 };
 
-/* Counters since the process started: struct vkick_stats has the words' meaning. */
+/* Counters since the process started: struct vkick_stats has the words' meaning. @latency is pop_to_used_ns. */
 struct datapath_stats {
 	u64 kicks;
 	u64 requests;
 	u64 calls;
 	u64 calls_suppressed;
+	u64 latency[VKICK_LATENCY_BUCKETS];
 };
 
 /**

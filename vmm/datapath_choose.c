@@ -80,6 +80,7 @@ static int fits(const struct virtio_dev *dev, const struct datapath *dp, char *w
 void datapath_stats(struct virtio_dev *dev, unsigned int i, struct datapath_stats *s)
 {
 	const struct datapath_stats *past = &dev->past[i];
+	unsigned int b;
 
 	if (dev->stopping) {
 		*s = dev->frozen[i];
@@ -90,6 +91,8 @@ void datapath_stats(struct virtio_dev *dev, unsigned int i, struct datapath_stat
 	s->requests += past->requests;
 	s->calls += past->calls;
 	s->calls_suppressed += past->calls_suppressed;
+	for (b = 0; b < ARRAY_SIZE(s->latency); b++)
+		s->latency[b] += past->latency[b];
 }
 
 /* With the new one in its place. Its counters are the device's, and stay. */

@@ -317,6 +317,8 @@ static void kernel_stats(struct datapath *dp, unsigned int i, struct datapath_st
 		.calls = v.calls,
 		.calls_suppressed = v.calls_suppressed,
 	};
+	_Static_assert(sizeof(s->latency) == sizeof(v.pop_to_used_ns), "the same buckets");
+	memcpy(s->latency, v.pop_to_used_ns, sizeof(s->latency));
 }
 
 const struct datapath_ops datapath_kernel = {

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "latency.h"
 #include "virtio.h"
 
 /* A chain is no longer than its queue (2.7.5.3.1), and no queue larger. */
@@ -27,6 +28,7 @@ struct user_queue {
 	struct vring_dev ring;
 	bool broken;
 	_Atomic u64 kicks, requests, calls, calls_suppressed;
+	struct vring_latency latency;
 };
 
 struct user_datapath {
@@ -63,11 +65,15 @@ static int drain(struct virtio_dev *dev, struct user_queue *q, int *budget)
 	int err;
 
 	for (; *budget; --*budget) {
+		struct vring_stamp stamp;
 		int64_t written;
 
 		err = vring_pop(&q->ring, &c);
 		if (err <= 0)
 			return err;
+		stamp.weight = vring_latency_weigh(&q->latency);
+		if (stamp.weight)
+			stamp.popped_ns = monotonic_ns();
 		written = dev->class->serve(dev, &c);
 		if (written < 0) {
 			vring_unpop(&q->ring, c.token);	/* so that ->state names it */
@@ -76,6 +82,8 @@ static int drain(struct virtio_dev *dev, struct user_queue *q, int *budget)
 		err = vring_push(&q->ring, c.token, written);
 		if (err)
 			return err;
+		if (stamp.weight && vring_latency_pushed(&q->latency, &stamp))
+			vring_latency_published(&q->latency, monotonic_ns());
 		add(&q->requests, 1);
 	}
 	return 1;
@@ -87,6 +95,7 @@ static int serve(struct virtio_dev *dev, struct user_queue *q,
 {
 	int budget = USER_BUDGET, ret;
 
+	vring_latency_begin_pass(&q->latency);
 	do {
 		int before = budget, more;
 
@@ -95,6 +104,8 @@ static int serve(struct virtio_dev *dev, struct user_queue *q,
 			more = drain(dev, q, &budget);
 		/* What came before an error is complete, and the driver's to have. */
 		ret = more ? vring_flush(&q->ring) : vring_finish(&q->ring);
+		if (ret >= 0 && q->latency.nr_waiting)
+			vring_latency_published(&q->latency, monotonic_ns());
 		if (ret >= 0 && budget != before)
 			call(q, r, ret & VRING_CALL);
 		if (more || ret < 0)
@@ -131,6 +142,7 @@ static int load_queue(struct user_datapath *u, unsigned int i)
 	struct virtio_dev *dev = u->dp.dev;
 
 	u->q[i].broken = false;
+	vring_latency_start(&u->q[i].latency);
 	return datapath_load_ring(dev, &dev->ring[i], &u->q[i].ring);
 }
 
@@ -194,6 +206,7 @@ static void user_stats(struct datapath *dp, unsigned int i, struct datapath_stat
 		.calls_suppressed = atomic_load_explicit(&q->calls_suppressed,
 							 memory_order_relaxed),
 	};
+	latency_copy(s->latency, &q->latency);
 }
 
 static void user_close(struct datapath *dp)

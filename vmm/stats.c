@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "latency.h"
 #include "opts.h"
 #include "stats.h"
 #include "virtio.h"
@@ -78,15 +79,31 @@ static json_t *vcpu_json(const struct vcpu *vcpu)
 	return json_pack("{s:i, s:o}", "id", (int)vcpu->id, "exits", exits);
 }
 
+/* Those that are not empty: where each begins, and how many. */
+static json_t *latency_json(const u64 *count)
+{
+	json_t *buckets = json_array();
+	unsigned int i;
+
+	for (i = 0; i < VKICK_LATENCY_BUCKETS; i++)
+		if (count[i])
+			json_array_append_new(buckets, json_pack("[I, I]", (json_int_t)vkick_latency_from_ns(i),
+								 (json_int_t)count[i]));
+	return buckets;
+}
+
 static json_t *queue_json(struct virtio_dev *dev, unsigned int i)
 {
 	struct datapath_stats s;
 
 	datapath_stats(dev, i, &s);
-	return json_pack("{s:I, s:I, s:I, s:I}", "kicks", (json_int_t)s.kicks,
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "kicks", (json_int_t)s.kicks,
 			 "requests", (json_int_t)s.requests,
 			 "calls", (json_int_t)s.calls,
-			 "calls_suppressed", (json_int_t)s.calls_suppressed);
+			 "calls_suppressed", (json_int_t)s.calls_suppressed,
+			 "latency_p50_ns", (json_int_t)latency_percentile(s.latency, 50),
+			 "latency_p99_ns", (json_int_t)latency_percentile(s.latency, 99),
+			 "latency_ns", latency_json(s.latency));
 }
 
 json_t *stats_device_json(const struct virtio_dev *dev)

@@ -22,11 +22,12 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "latency.h"
 #include "opts.h"
 
 #define MAX_VMS		32
 #define MAX_QUEUES	512		/* of one VM */
-#define HISTORY		20		/* samples in a graph: a line has 80 characters */
+#define HISTORY		12		/* samples in a graph: a line has 79 characters */
 #define REPLY_SECONDS	2
 #define LINE_BYTES	512
 
@@ -219,6 +220,55 @@ static const char *short_number(double n, char *buf, size_t bytes)
 
 #define SHORT(n)	short_number(n, (char [16]) { 0 }, 16)
 
+/* Two digits, for a bucket is no finer; 6 characters at most: 850ns, 4.6us, 12ms, 120ms, 1.2s. "-" if there is none. */
+static const char *short_time(u64 ns, char *buf, size_t bytes)
+{
+	static const char *const units[] = { "ns", "us", "ms", "s" };
+	unsigned int u = 0;
+	double t = ns;
+
+	for (; t >= 995 && u < ARRAY_SIZE(units) - 1; t /= 1000)
+		u++;
+	if (t >= 99.5)
+		t = 10 * (double)(u64)(t / 10 + 0.5);
+	if (!ns)
+		snprintf(buf, bytes, "-");
+	else
+		snprintf(buf, bytes, "%.*f%s", u && t < 9.95 ? 1 : 0, t, units[u]);
+	return buf;
+}
+
+#define TIME(ns)	short_time(ns, (char [16]) { 0 }, 16)
+
+/* Adds, or takes away, what a reply has of a queue's histogram. What a VM says may be anything. */
+static void count_latency(u64 *count, const json_t *queue, bool take_away)
+{
+	const json_t *pair;
+	size_t i;
+
+	for (i = 0; (pair = nth(queue, "latency_ns", i)); i++) {
+		json_int_t from = json_integer_value(json_array_get(pair, 0)), n = json_integer_value(json_array_get(pair, 1));
+		u64 *bucket = &count[vkick_latency_bucket(from)];
+
+		if (from < 0 || n < 0)
+			continue;
+		if (!take_away)
+			*bucket += n;
+		else
+			*bucket -= (u64)n < *bucket ? (u64)n : *bucket;
+	}
+}
+
+/* Of the requests between two replies; without an earlier one, of none. */
+static void latency_between(u64 *count, const json_t *now, const json_t *before)
+{
+	memset(count, 0, VKICK_LATENCY_BUCKETS * sizeof(*count));
+	if (!before)
+		return;
+	count_latency(count, now, false);
+	count_latency(count, before, true);
+}
+
 static const char *graph(const struct queue_history *h, char *buf, size_t bytes)
 {
 	static const char *const blocks[] = { " ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█" };
@@ -244,14 +294,17 @@ static void draw_queue(struct top_vm *vm, const json_t *dev, const json_t *befor
 	const json_t *now = nth(dev, "queues", q), *past = nth(before, "queues", q);
 	double requests = rate(vm, now, past, "requests"), calls = rate(vm, now, past, "calls");
 	double suppressed = rate(vm, now, past, "calls_suppressed");
+	u64 latency[VKICK_LATENCY_BUCKETS];
 	char bars[HISTORY * 4 + 1] = "";
 
 	memmove(h->rate, h->rate + 1, sizeof(h->rate) - sizeof(h->rate[0]));
 	h->rate[HISTORY - 1] = requests;
-	line("  %-8s %-7s %3zu %8s %8s %8s %6.0f%%  %s", q ? "" : json_string_value(json_object_get(dev, "name")),
+	latency_between(latency, now, past);
+	line("  %-8s %-6s %2zu %6s %7s %7s %6.0f%% %6s %6s  %s", q ? "" : json_string_value(json_object_get(dev, "name")),
 	     q ? "" : json_string_value(json_object_get(dev, "datapath")), q, SHORT(requests),
 	     SHORT(rate(vm, now, past, "kicks")), SHORT(calls),
-	     calls + suppressed > 0 ? 100 * suppressed / (calls + suppressed) : 0, graph(h, bars, sizeof(bars)));
+	     calls + suppressed > 0 ? 100 * suppressed / (calls + suppressed) : 0,
+	     TIME(latency_percentile(latency, 50)), TIME(latency_percentile(latency, 99)), graph(h, bars, sizeof(bars)));
 }
 
 static void draw_head(struct top_vm *vm)
@@ -279,7 +332,8 @@ static void draw_vm(struct top_vm *vm)
 		return;
 	}
 	draw_head(vm);
-	line("  %-8s %-7s %3s %8s %8s %8s %7s  %s", "device", "served", "q", "req/s", "kicks/s", "calls/s", "unsent", "requests");
+	line("  %-8s %-6s %2s %6s %7s %7s %7s %6s %6s  %s", "device", "served", "q", "req/s", "kicks/s", "calls/s", "unsent", "p50", "p99",
+	     "requests");
 	for (d = 0; (dev = nth(vm->now, "devices", d)); d++)
 		for (q = 0; nth(dev, "queues", q) && nr < MAX_QUEUES; q++)
 			draw_queue(vm, dev, nth(vm->before, "devices", d), q, &vm->queues[nr++]);
@@ -293,7 +347,7 @@ static void draw(void)
 	for (i = 0; i < top.nr; i++)
 		draw_vm(&top.vm[i]);
 	if (top.tty)
-		line("every %.1f s; unsent: calls that the driver did not want; q quits", top.interval_ms / 1000.0);
+		line("every %.1f s; unsent: calls not wanted; p50, p99: from pop to used; q quits", top.interval_ms / 1000.0);
 	end_frame();
 }
 

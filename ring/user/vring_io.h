@@ -54,6 +54,12 @@ struct vring_desc_cpu {
  */
 int vring_io_lookup(void *mem, u64 gpa, u32 len, const void **ptr, u32 *contig);
 
+/* Adds to a counter that one thread writes, and any may read. */
+static inline void vring_io_count(u64 *counter, u64 n)
+{
+	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
+
 static inline int vring_io_get16(const __virtio16 *p, u16 *v)
 {
 	*v = le16toh(*(const volatile u16 *)p);

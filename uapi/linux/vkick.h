@@ -146,6 +146,27 @@ struct vkick_running {
 /* Bucket i counts samples of [2^i, 2^(i+1)) ns, the last all above. */
 #define VKICK_HIST_BUCKETS	32
 
+/* Of pop_to_used_ns: 4 to each power of two, the last all from 7.5 s on. */
+#define VKICK_LATENCY_BUCKETS	128U
+
+/* The least of bucket @i, in ns; what is below that of the next is counted there. */
+static inline __u64 vkick_latency_from_ns(__u32 i)
+{
+	return i < 4 ? i : (4ULL + i % 4) << (i / 4 - 1);
+}
+
+/* The bucket of @ns. */
+static inline __u32 vkick_latency_bucket(__u64 ns)
+{
+	__u32 log, i;
+
+	if (ns < 4)
+		return ns;
+	log = 63 - __builtin_clzll(ns);
+	i = 4 * (log - 1) + (ns >> (log - 2) & 3);
+	return i < VKICK_LATENCY_BUCKETS ? i : VKICK_LATENCY_BUCKETS - 1;
+}
+
 /**
  * struct vkick_stats - VKICK_GET_STATS: counters of one queue
  * @size: sizeof(struct vkick_stats), set by the caller; on return the number
@@ -172,6 +193,10 @@ struct vkick_running {
  * @poll_window_ns: for how long the queue is polled at present, at most what
  *	VHOST_SET_VRING_BUSYLOOP_TIMEOUT allows; 0: polling does not pay
  * @in_flight: requests that the class has not completed
+ * @pop_to_used_ns: histogram, nanoseconds from when a request was taken off the ring until
+ *	its used element was published, with the buckets of vkick_latency_from_ns(). The
+ *	first request of each pass is measured, and of the others one in 31, which counts as
+ *	31: the sum is near @requests. What was between two calls is the difference
  *
  * Counters start at 0 with VHOST_SET_OWNER and survive stops.
  */
@@ -194,6 +219,7 @@ struct vkick_stats {
 	__aligned_u64 poll_misses;
 	__aligned_u64 poll_window_ns;
 	__aligned_u64 in_flight;
+	__aligned_u64 pop_to_used_ns[VKICK_LATENCY_BUCKETS];
 };
 
 /* The longest @latency_ns of struct vkick_null_latency. */
