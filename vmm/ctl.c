@@ -92,9 +92,10 @@ static json_t *switch_datapath(const json_t *request)
 	ops = to ? datapath_find(dev->class, to) : NULL;
 	if (!ops)
 		return error_reply("no such datapath: give kernel or user");
+	if (datapath_switch(dev, ops, why))
+		return error_reply(why);
 	pthread_mutex_lock(&ctl_vm->lock);
-	reply = datapath_switch(dev, ops, why) ? error_reply(why) :
-						 ok_reply(stats_device_json(dev));
+	reply = ok_reply(stats_device_json(dev));
 	pthread_mutex_unlock(&ctl_vm->lock);
 	return reply;
 }

@@ -4,8 +4,9 @@
  *
  * A queue goes in as rings in guest memory, an index and three eventfds, and
  * comes out of a stop with the index that the next start needs, whichever
- * datapath that is. Calls are made under vm->lock, but for stops: see virtio_stop.c.
- * There is one at a time for a device in any case, but for stats().
+ * datapath that is. Calls are made under vm->lock, but for stops (virtio_stop.c), and
+ * for those of a datapath that serves nothing, which the main thread makes: @open,
+ * @release, @close. There is one at a time for a device in any case, but for stats().
  */
 #ifndef DATAPATH_H
 #define DATAPATH_H
@@ -67,7 +68,7 @@ struct datapath {
  * @name: as in datapath=
  * @open: makes one for @dev, which another may serve meanwhile. Return: NULL with one
  *	line in @why
- * @close: of one that does not run; all that it held is free
+ * @close: of one that does not run, and is released; all that it held is free
  * @prepare: takes what serving the enabled ones of dev->ring[] with dev->acked needs, all
  *	but ->state; another may serve them meanwhile. Return: 0, or -errno with nothing
  *	taken: the guest may have given any address. May be NULL, with @release
@@ -79,7 +80,7 @@ struct datapath {
  *	Return: 0, or -errno with those running and @i not
  * @stop_queue: the same for queue @i as @stop, with the others running on; its ->state
  *	does not matter any more
- * @release: gives back what @prepare took
+ * @release: gives back what @prepare took, if it took anything
  * @stats: of queue @i, running or not
  * @config_changed: what the class told the datapath is no longer so, whether it runs
  *	or not. Requests that the driver makes available after it returned go by what

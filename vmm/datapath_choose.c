@@ -10,6 +10,9 @@
  * available meanwhile are found at the start, which is as a kick of each queue, and the
  * eventfds of doorbells and interrupts stay the same. The new one is opened before the
  * old one stops, so a switch that cannot be made is found out while the device runs.
+ *
+ * Opening and closing take their time (the module waits for grace periods, io_uring for
+ * pinned pages), so neither is done under vm->lock, for which vCPUs would wait.
  */
 #include <errno.h>
 #include <linux/virtio_config.h>
@@ -95,8 +98,8 @@ void datapath_stats(struct virtio_dev *dev, unsigned int i, struct datapath_stat
 		s->latency[b] += past->latency[b];
 }
 
-/* With the new one in its place. Its counters are the device's, and stay. */
-static void retire(struct virtio_dev *dev, struct datapath *old)
+/* With the new one in its place. The old one's counters are the device's, and stay. */
+static void keep_counters(struct virtio_dev *dev, struct datapath *old)
 {
 	struct datapath *new = dev->datapath;
 	unsigned int i;
@@ -109,33 +112,44 @@ static void retire(struct virtio_dev *dev, struct datapath *old)
 		dev->past[i] = sum;
 	}
 	dev->datapath = new;
-	old->ops->close(old);
+}
+
+/* Return: 0 with @new in the old one's place, or -1 with one line in @why. */
+static int take_over(struct virtio_dev *dev, struct datapath *new, char *why)
+{
+	struct datapath *old = dev->datapath;
+	int err;
+
+	if (fits(dev, new, why))
+		return -1;
+	if (dev->stopping)
+		return explain(why, "%s is being reset, and requests are in flight: try again", dev->name);
+	err = virtio_take_over(dev, new);
+	if (err)
+		return explain(why, "datapath=%s does not start: %s: %s", new->ops->name, strerror(-err),
+			       dev->status & VIRTIO_CONFIG_S_NEEDS_RESET ?
+			       "the guest must reset the device" : "it goes on as it was");
+	dev->switches++;
+	keep_counters(dev, old);
+	return 0;
 }
 
 int datapath_switch(struct virtio_dev *dev, const struct datapath_ops *to, char *why)
 {
-	struct datapath *old = dev->datapath, *new;
+	struct datapath *old = dev->datapath, *new, *out;
 	int err;
 
 	if (old->ops == to)
 		return 0;
-	if (dev->stopping)
-		return explain(why, "%s is being reset, and requests are in flight: try again", dev->name);
 	new = to->open(dev, why);
 	if (!new)
 		return -1;
-	if (fits(dev, new, why)) {
-		to->close(new);
-		return -1;
-	}
-	err = virtio_take_over(dev, new);
-	if (err) {
-		to->close(new);
-		return explain(why, "datapath=%s does not start: %s: %s", to->name, strerror(-err),
-			       dev->status & VIRTIO_CONFIG_S_NEEDS_RESET ?
-			       "the guest must reset the device" : "it goes on as it was");
-	}
-	dev->switches++;
-	retire(dev, old);
-	return 0;
+	pthread_mutex_lock(&dev->vm->lock);
+	err = take_over(dev, new, why);
+	pthread_mutex_unlock(&dev->vm->lock);
+	out = err ? new : old;
+	if (out->ops->release)
+		out->ops->release(out);
+	out->ops->close(out);
+	return err;
 }

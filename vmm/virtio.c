@@ -143,7 +143,7 @@ void virtio_unhold_all(void)
 
 int virtio_take_over(struct virtio_dev *dev, struct datapath *new)
 {
-	struct datapath *old = dev->datapath, *out = old;
+	struct datapath *old = dev->datapath;
 	u64 begin;
 	int err = 0;
 
@@ -160,15 +160,11 @@ int virtio_take_over(struct virtio_dev *dev, struct datapath *new)
 	old->ops->stop(old);
 	virtio_stop_end(dev);
 	err = new->ops->start(new);
-	if (err) {
-		out = new;
+	if (err)
 		started(dev, old->ops->start(old));
-	} else {
+	else
 		dev->datapath = new;
-	}
 	dev->pause_ns = monotonic_ns() - begin;
-	if (out->ops->release)
-		out->ops->release(out);
 	return err;
 }
 

@@ -193,7 +193,7 @@ void virtio_hold_all(void);
 void virtio_unhold_all(void);
 /*
  * Another datapath serves the queues from where the one so far ended. Return: 0, or
- * -errno, and the one so far goes on.
+ * -errno, and the one so far goes on. The other one of the two is then to be released.
  */
 int virtio_take_over(struct virtio_dev *dev, struct datapath *new);
 /*
@@ -226,7 +226,7 @@ void virtio_queue_reset(struct virtio_dev *dev, unsigned int i);
 
 /* Opens the one that was asked for. die()s. */
 void datapath_init(struct virtio_dev *dev, const struct device_opts *o);
-/* Another kind from now on. Return: 0, or -1 with one line in @why, and nothing changed. */
+/* Another kind from now on. Main thread, without vm->lock. Return: 0, or -1 with one line in @why, and nothing changed. */
 int datapath_switch(struct virtio_dev *dev, const struct datapath_ops *to, char *why);
 /* Of queue @i, whichever datapaths it had. */
 void datapath_stats(struct virtio_dev *dev, unsigned int i, struct datapath_stats *s);
