@@ -12,6 +12,8 @@
 
 #include <linux/virtio_pci.h>
 
+void *memset(void *p, int c, size_t n);
+
 #define ECAM		0xe8000000U
 #define WINDOW		0xc0000000U
 #define TABLE_BYTES	0x1000U		/* of MSI-X's BAR */
@@ -131,6 +133,33 @@ static void any_register(struct device *d)
 	access(d->common + off, v);
 }
 
+/* Some requests as they should be; then whatever comes breaks a ring that works. */
+static void lay_ring(const struct device *d, u32 desc, u32 avail, u32 num)
+{
+	struct desc *at = (void *)desc;
+	u32 i, n = per_request(d);
+
+	memset(at, 0, num * sizeof(*at));
+	for (i = 0; i + n <= num; i += n) {
+		u32 data = in_playground(512);
+
+		write16(avail + 4 + 2 * (i / n), i);
+		if (n == 1) {
+			at[i] = (struct desc) { data, random() & 0xfff, 2, 0 };
+			continue;
+		}
+		/* Reads, writes, flushes; within the disk, or not. */
+		write32(data, random() % 5);
+		write32(data + 8, random() & 0xfff);
+		write32(data + 12, 0);
+		at[i] = (struct desc) { data, 16, 1, i + 1 };
+		at[i + 1] = (struct desc) { data + 512, 512, random() & 2 ? 3 : 1, i + 2 };
+		at[i + 2] = (struct desc) { data + 16, 1, 2, 0 };
+	}
+	write16(avail, 0);
+	write16(avail + 2, i / n);
+}
+
 /* So that there is something to break. */
 static void drive(struct device *d)
 {
@@ -146,12 +175,17 @@ static void drive(struct device *d)
 	write8(d->common + VIRTIO_PCI_COMMON_STATUS, 3 | STATUS_FEATURES_OK);
 	for (q = 0; q < 2; q++) {
 		write16(d->common + VIRTIO_PCI_COMMON_Q_SELECT, q);
-		write16(d->common + VIRTIO_PCI_COMMON_Q_SIZE, 1 << random() % 8);
+		u32 num = 1 << random() % 7, at[3];
+
+		write16(d->common + VIRTIO_PCI_COMMON_Q_SIZE, num);
 		write16(d->common + VIRTIO_PCI_COMMON_Q_MSIX, random() % 3);
 		for (word = 0; word < 3; word++) {
-			write32(d->common + VIRTIO_PCI_COMMON_Q_DESCLO + 8 * word, in_playground(4096));
+			at[word] = in_playground(4096);
+			write32(d->common + VIRTIO_PCI_COMMON_Q_DESCLO + 8 * word, at[word]);
 			write32(d->common + VIRTIO_PCI_COMMON_Q_DESCHI + 8 * word, 0);
 		}
+		if (random() & 3)
+			lay_ring(d, at[0], at[1], num);
 		write16(d->common + VIRTIO_PCI_COMMON_Q_ENABLE, 1);
 	}
 	write8(d->common + VIRTIO_PCI_COMMON_STATUS, 3 | STATUS_FEATURES_OK | STATUS_DRIVER_OK);
@@ -210,8 +244,13 @@ void test_garbage(void)
 
 	seed(number("seed", 1));
 	ignore_interrupts();
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n; i++) {
 		one();
+		if (i % 10000 == 9999) {
+			mend_console();
+			say("%u accesses so far", i + 1);
+		}
+	}
 	mend_console();
 	say("garbage: %u accesses", n);
 	triple_fault();

@@ -178,7 +178,10 @@ void test_stall(void)
 
 	reset_device(d);
 	start_device(d, 64);
+	say("ready");
+	await_word();
 	post(d, as_many_as_fit(d));
+	say("%s: full", name_of(d));
 	if (has_word("queue"))
 		reset_queue(d);
 	reset_device(d);
