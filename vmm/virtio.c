@@ -144,8 +144,8 @@ void virtio_unhold_all(void)
 int virtio_take_over(struct virtio_dev *dev, struct datapath *new)
 {
 	struct datapath *old = dev->datapath;
-	u64 begin;
-	int err = 0;
+	u64 begin, pause_ns;
+	int err = 0, back = 0;
 
 	if (!dev->running) {
 		dev->datapath = new;
@@ -155,16 +155,20 @@ int virtio_take_over(struct virtio_dev *dev, struct datapath *new)
 		err = new->ops->prepare(new);
 	if (err)
 		return err;
-	begin = monotonic_ns();
+	/* Without the lock to the end: to wait for it would be a longer pause. */
 	virtio_stop_begin(dev);
+	begin = monotonic_ns();
 	old->ops->stop(old);
-	virtio_stop_end(dev);
 	err = new->ops->start(new);
 	if (err)
-		started(dev, old->ops->start(old));
+		back = old->ops->start(old);
+	pause_ns = monotonic_ns() - begin;
+	virtio_stop_end(dev);
+	dev->pause_ns = pause_ns;
+	if (err)
+		started(dev, back);
 	else
 		dev->datapath = new;
-	dev->pause_ns = monotonic_ns() - begin;
 	return err;
 }
 
