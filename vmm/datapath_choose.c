@@ -114,16 +114,22 @@ static void keep_counters(struct virtio_dev *dev, struct datapath *old)
 	dev->datapath = new;
 }
 
+/* Whether it stands still for a driver that waits. Return: 0, or -1 with one line in @why. */
+static int is_free(const struct virtio_dev *dev, char *why)
+{
+	if (dev->stopping)
+		return explain(why, "%s is being reset, and requests are in flight: try again", dev->name);
+	return 0;
+}
+
 /* Return: 0 with @new in the old one's place, or -1 with one line in @why. */
 static int take_over(struct virtio_dev *dev, struct datapath *new, char *why)
 {
 	struct datapath *old = dev->datapath;
 	int err;
 
-	if (fits(dev, new, why))
+	if (fits(dev, new, why) || is_free(dev, why))
 		return -1;
-	if (dev->stopping)
-		return explain(why, "%s is being reset, and requests are in flight: try again", dev->name);
 	err = virtio_take_over(dev, new);
 	if (err)
 		return explain(why, "datapath=%s does not start: %s: %s", new->ops->name, strerror(-err),
@@ -141,6 +147,12 @@ int datapath_switch(struct virtio_dev *dev, const struct datapath_ops *to, char 
 
 	if (old->ops == to)
 		return 0;
+	/* Asked again when there is something to take over: a reset may begin meanwhile. */
+	pthread_mutex_lock(&dev->vm->lock);
+	err = is_free(dev, why);
+	pthread_mutex_unlock(&dev->vm->lock);
+	if (err)
+		return -1;
 	new = to->open(dev, why);
 	if (!new)
 		return -1;

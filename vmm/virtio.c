@@ -109,8 +109,10 @@ static void start(struct virtio_dev *dev)
 
 void virtio_pause(struct virtio_dev *dev, void (*between)(struct virtio_dev *dev))
 {
-	bool was_running = dev->running;
+	bool was_running;
 
+	virtio_await_stop(dev);
+	was_running = dev->running;
 	virtio_stop_begin(dev);
 	if (was_running)
 		datapath_stop(dev->datapath);
