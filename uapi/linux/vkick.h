@@ -19,12 +19,12 @@
  *			VKICK_BLK_SET_FILE); the worker has queues (FREE_WORKER)
  *	ENOBUFS		no queue with this index
  *	ENODEV		no worker with this id; a queue of a device without a backend
- *			is to start (VKICK_BLK_SET_FILE)
+ *			is to start (VKICK_BLK_SET_FILE, VHOST_NET_SET_BACKEND)
  *	ENOSPC		the device has as many workers as it can
  *	EAGAIN		no more threads for this process (RLIMIT_NPROC, pids.max)
  *	EINVAL		a value is out of range or misaligned, regions overlap
  *			or wrap around, or a queue lacks NUM or ADDR at its
- *			start
+ *			start; a tap without its network device (VHOST_NET_SET_BACKEND)
  *	EFAULT		an argument, or a ring at its queue's start, does not
  *			lie in mapped user memory; VHOST_F_LOG_ALL without a
  *			log that covers the memory table
@@ -33,6 +33,7 @@
  *			a struct
  *	EBADF		the fd is not open, or not for reading; one of the wrong
  *			type is EINVAL
+ *	ENOTSOCK	the fd is no tap and no packet socket (VHOST_NET_SET_BACKEND)
  *	ENOTTY		no such ioctl on this device
  *	EINTR		a fatal signal came while waiting for a busy queue
  *	ENOMEM		no memory, or the log does not fit RLIMIT_MEMLOCK
@@ -43,6 +44,12 @@
  * avail_user_addr the driver's event suppression (4-byte aligned), used_user_addr
  * the device's. A queue whose BASE was never set starts as VIRTIO 1.2, 2.8.1 says,
  * with both wrap counters 1.
+ *
+ * VHOST_NET_SET_BACKEND, of class net alone: gives the queue a backend and starts it,
+ * as VKICK_SET_RUNNING does; or with -1 stops it, with what that guarantees, and takes
+ * the backend away. A queue that runs goes on with another backend where it was. Queue 0
+ * receives, queue 1 transmits. A backend is a tap (/dev/net/tun, macvtap, ipvtap) or a
+ * packet socket of type SOCK_RAW. VKICK_SET_RUNNING works too, while there is a backend.
  *
  * Workers: SET_OWNER makes worker 0, which serves all queues until
  * VHOST_ATTACH_VRING_WORKER says otherwise. A queue may be moved while it runs.
@@ -172,6 +179,8 @@ struct vkick_running {
  * @poll_window_ns: for how long the queue is polled at present, at most what
  *	VHOST_SET_VRING_BUSYLOOP_TIMEOUT allows; 0: polling does not pay
  * @in_flight: requests that the class has not completed
+ * @dropped: of class net: packets that were lost, since the backend refused them, or
+ *	since no buffers of the driver's could hold them
  *
  * Counters start at 0 with VHOST_SET_OWNER and survive stops.
  */
@@ -194,6 +203,7 @@ struct vkick_stats {
 	__aligned_u64 poll_misses;
 	__aligned_u64 poll_window_ns;
 	__aligned_u64 in_flight;
+	__aligned_u64 dropped;
 };
 
 /* The longest @latency_ns of struct vkick_null_latency. */
