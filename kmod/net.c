@@ -15,8 +15,10 @@
 
 static int vk_net_open(struct vk_dev *dev)
 {
-	dev->priv = kvzalloc(sizeof(struct vk_net), GFP_KERNEL_ACCOUNT);
-	return dev->priv ? 0 : -ENOMEM;
+	struct vk_net *net = kvzalloc(sizeof(*net), GFP_KERNEL_ACCOUNT);
+
+	dev->priv = net;
+	return net ? 0 : -ENOMEM;
 }
 
 static void vk_net_release(struct vk_dev *dev)

@@ -25,8 +25,8 @@
 /* Return: the socket of an fd of /dev/net/tun, or NULL. */
 static struct socket *vk_net_tun(struct file *file, struct ptr_ring **ring)
 {
-	typeof(&tun_get_tx_ring) get_ring;
-	typeof(&tun_get_socket) get_sock;
+	typeof(tun_get_tx_ring) *get_ring;
+	typeof(tun_get_socket) *get_sock;
 	struct socket *sock = NULL;
 
 	get_sock = symbol_get(tun_get_socket);
@@ -45,8 +45,8 @@ static struct socket *vk_net_tun(struct file *file, struct ptr_ring **ring)
 /* The same of an fd of /dev/tapN. */
 static struct socket *vk_net_tap(struct file *file, struct ptr_ring **ring)
 {
-	typeof(&tap_get_ptr_ring) get_ring;
-	typeof(&tap_get_socket) get_sock;
+	typeof(tap_get_ptr_ring) *get_ring;
+	typeof(tap_get_socket) *get_sock;
 	struct socket *sock = NULL;
 
 	get_sock = symbol_get(tap_get_socket);

@@ -324,8 +324,9 @@ void vring_unpop(struct vring_dev *vr, struct vring_token t);
  * @written: bytes written from the start of the writable part (2.7.8)
  *
  * The element is held back until vring_flush(), or until VRING_PUSH_BATCH of
- * them wait and there is no vring_hold(). With VIRTIO_F_IN_ORDER one element stands for all before it whose
- * buffers were written in full (2.7.9, 2.8.11). Return: 0, or -EFAULT.
+ * them wait and there is no vring_hold(). With VIRTIO_F_IN_ORDER one element stands
+ * for all before it whose buffers were written in full (2.7.9, 2.8.11). Return: 0, or
+ * -EFAULT.
  */
 static inline int vring_push(struct vring_dev *vr, struct vring_token t, u32 written)
 {

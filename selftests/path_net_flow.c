@@ -218,7 +218,7 @@ FIXTURE_SETUP(full)
 	int bytes = FULL_SNDBUF;
 	struct net *n = &self->n;
 
-	if (!net_can("modprobe -qa veth sch_ingress cls_matchall act_mirred sch_tbf; ip link add veth0 type veth && "
+	if (!net_can("modprobe -qa veth sch_ingress cls_matchall act_mirred sch_tbf; ip link add veth0 type veth peer name veth1 && "
 		     "tc qdisc add dev veth0 root tbf rate 8kbit burst 2000 limit 9000 && tc qdisc add dev veth0 clsact && "
 		     "tc filter add dev veth0 ingress matchall action mirred egress redirect dev lo"))
 		SKIP(return, "this kernel has no such queues");

@@ -38,11 +38,44 @@ void net_run(const char *fmt, ...)
 	CHECK(!system(line), "%s", line);
 }
 
+/* Without it nothing is sent that no test sent. */
+static void no_ipv6(const char *interfaces)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/disable_ipv6", interfaces);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;		/* there is none */
+	CHECK(write(fd, "1", 1) == 1, "%s", path);
+	close(fd);
+}
+
 void net_unshare(void)
 {
 	CHECK(!unshare(CLONE_NEWNET), "unshare");
-	/* Without it nothing is sent that no test sent. */
-	net_run("for i in all default; do f=/proc/sys/net/ipv6/conf/$i/disable_ipv6; [ ! -e $f ] || echo 1 >$f; done");
+	no_ipv6("all");
+	no_ipv6("default");
+}
+
+/* By itself, since commands take most of a test's time in an emulated machine. */
+static void bring_up(const char *name, u32 mtu)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq ifr = { .ifr_mtu = mtu };
+
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
+	CHECK(fd >= 0 && !ioctl(fd, SIOCSIFMTU, &ifr), "%s: mtu %u", name, mtu);
+	CHECK(!ioctl(fd, SIOCGIFFLAGS, &ifr), "%s", name);
+	ifr.ifr_flags |= IFF_UP;
+	CHECK(!ioctl(fd, SIOCSIFFLAGS, &ifr), "%s up", name);
+	close(fd);
+}
+
+static bool has_tun(void)
+{
+	return !access("/dev/net/tun", F_OK) || !system("modprobe -qa tun; [ -e /dev/net/tun ]");
 }
 
 bool net_can(const char *commands)
@@ -57,13 +90,11 @@ bool net_can(const char *commands)
 bool net_has(enum net_kind kind)
 {
 	static const char * const needs[] = {
-		[NET_TAP] = "modprobe -qa tun; [ -e /dev/net/tun ]",
-		[NET_PACKET] = "modprobe -qa veth; ip link add veth0 type veth",
-		[NET_MACVTAP] = "modprobe -qa veth macvtap; ip link add veth0 type veth && ip link add link veth0 type macvtap",
+		[NET_PACKET] = "modprobe -qa veth; ip link add veth0 type veth peer name veth1",
+		[NET_MACVTAP] = "modprobe -qa veth macvtap; ip link add veth0 type veth peer name veth1 && ip link add link veth0 type macvtap",
 	};
 
-	/* The first needs no namespace to find out, and is asked for the most. */
-	return kind == NET_TAP ? !system(needs[kind]) : net_can(needs[kind]);
+	return kind == NET_TAP ? has_tun() : net_can(needs[kind]);
 }
 
 int net_packet_socket(const char *name, u16 ethertype)
@@ -97,14 +128,14 @@ int net_tap(const char *name, u32 hdr)
 	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI | (hdr ? IFF_VNET_HDR : 0) };
 	int fd;
 
-	net_run("modprobe -qa tun; [ -e /dev/net/tun ]");
+	CHECK(has_tun(), "tun");
 	fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
 	CHECK(fd >= 0, "/dev/net/tun");
 	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
 	CHECK(!ioctl(fd, TUNSETIFF, &ifr), "TUNSETIFF %s", name);
 	if (hdr)
 		set_header(fd, hdr);
-	net_run("ip link set %s mtu %u up", name, NET_MTU);
+	bring_up(name, NET_MTU);
 	return fd;
 }
 
@@ -114,7 +145,7 @@ static int macvtap(const char *lower, u32 hdr)
 	int fd;
 
 	net_run("modprobe -qa macvtap; ip link add link %s name mv0 type macvtap mode passthru", lower);
-	net_run("ip link set mv0 mtu %u up", NET_MTU);
+	bring_up("mv0", NET_MTU);
 	snprintf(path, sizeof(path), "/dev/tap%u", if_nametoindex("mv0"));
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	CHECK(fd >= 0, "%s", path);
@@ -131,7 +162,8 @@ static void open_backend(struct net *n, enum net_kind kind)
 		return;
 	}
 	net_run("modprobe -qa veth; ip link add veth0 mtu %u type veth peer name veth1 mtu %u", NET_MTU, NET_MTU);
-	net_run("ip link set veth0 up; ip link set veth1 up");
+	bring_up("veth0", NET_MTU);
+	bring_up("veth1", NET_MTU);
 	n->backend = kind == NET_MACVTAP ? macvtap("veth0", n->hdr) : net_packet_socket("veth0", ETH_P_ALL);
 	n->peer = net_packet_socket("veth1", NET_ETHERTYPE);
 }
