@@ -228,6 +228,7 @@ FIXTURE_SETUP(full)
 	if (variant->kind == NET_TAP) {
 		net_run("ip link add veth0 type veth peer name veth1");
 		net_run("ip link set veth0 up; ip link set veth1 up; tc qdisc add dev tap0 clsact");
+		net_wait_link("veth0", "veth1");
 		net_run("tc filter add dev tap0 ingress matchall action mirred egress redirect dev veth0");
 		ASSERT_EQ(0, ioctl(n->backend, TUNSETSNDBUF, &bytes));
 		close(n->peer);

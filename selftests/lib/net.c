@@ -139,6 +139,21 @@ int net_tap(const char *name, u32 hdr)
 	return fd;
 }
 
+void net_wait_link(const char *from, const char *to)
+{
+	static const u8 frame[60] = { 0x02, [12] = NET_ETHERTYPE >> 8, NET_ETHERTYPE & 0xff };
+	int out = net_packet_socket(from, 0), in = net_packet_socket(to, NET_ETHERTYPE);
+	struct deadline d = deadline_in(DEADLINE_MS);
+	struct pollfd p = { in, POLLIN, 0 };
+
+	do {
+		CHECK(!deadline_passed(&d), "%s to %s: nothing gets through", from, to);
+		CHECK(send(out, frame, sizeof(frame), 0) == sizeof(frame), "send on %s", from);
+	} while (poll(&p, 1, 10) != 1);
+	close(out);
+	close(in);
+}
+
 static int macvtap(const char *lower, u32 hdr)
 {
 	char path[64];
@@ -146,6 +161,7 @@ static int macvtap(const char *lower, u32 hdr)
 
 	net_run("modprobe -qa macvtap; ip link add link %s name mv0 type macvtap mode passthru", lower);
 	bring_up("mv0", NET_MTU);
+	net_wait_link("mv0", "veth1");
 	snprintf(path, sizeof(path), "/dev/tap%u", if_nametoindex("mv0"));
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	CHECK(fd >= 0, "%s", path);
@@ -164,6 +180,8 @@ static void open_backend(struct net *n, enum net_kind kind)
 	net_run("modprobe -qa veth; ip link add veth0 mtu %u type veth peer name veth1 mtu %u", NET_MTU, NET_MTU);
 	bring_up("veth0", NET_MTU);
 	bring_up("veth1", NET_MTU);
+	net_wait_link("veth0", "veth1");
+	net_wait_link("veth1", "veth0");
 	n->backend = kind == NET_MACVTAP ? macvtap("veth0", n->hdr) : net_packet_socket("veth0", ETH_P_ALL);
 	n->peer = net_packet_socket("veth1", NET_ETHERTYPE);
 }

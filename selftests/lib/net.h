@@ -99,6 +99,9 @@ int net_tap(const char *name, u32 hdr);
 /* A packet socket of SOCK_RAW on an interface. */
 int net_packet_socket(const char *name, u16 ethertype);
 
+/* A link that just came up loses what is sent until the kernel has taken note: waits for that. */
+void net_wait_link(const char *from, const char *to);
+
 /* Fills @frame with random bytes behind an Ethernet header. */
 void net_fill(struct net *n, u8 *frame, u32 len);
 void net_write(struct net *n, u64 gpa, const void *src, u32 len);
