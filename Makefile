@@ -32,7 +32,7 @@ help:
 	@echo '  make check-debug      the module on that kernel, and its fuzzers for an hour'
 	@echo '  make check-long       1000 switches between datapaths, many power cuts, 20,000 resets, 10 million accesses to the device model'
 	@echo '  make coverage-module  which lines of the module its tests run'
-	@echo '  make bench            benchmarks: a table and JSON in build/bench (B=path|guest|ring|blk|boot)'
+	@echo '  make bench            benchmarks: a table and JSON in build/bench (B=path|guest|ring|blk|net|boot)'
 	@echo '  KERNEL=6.12|6.1       with any of these: the Debian kernel that loads the module'
 	@echo '  make debug-kernel     build the kernel of lab/run --debug (10 minutes, once)'
 	@echo 'On a machine with both:'

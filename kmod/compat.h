@@ -5,6 +5,7 @@
  *
  *   vk_eventfd_signal()	add 1 to an eventfd
  *   vk_hrtimer_setup()		prepare a timer of relative time
+ *   vk_page_frags_free()	let go of the page that fragments are cut from
  *   struct vk_task		a thread that runs in the address space and the cgroups
  *				of the process that made it
  *	struct vk_account	the cgroups that pay for work done elsewhere
@@ -22,9 +23,12 @@
 #include <linux/completion.h>
 #include <linux/err.h>
 #include <linux/eventfd.h>
+#include <linux/gfp.h>
 #include <linux/hrtimer.h>
 #include <linux/kthread.h>
 #include <linux/memcontrol.h>
+#include <linux/mm.h>
+#include <linux/mm_types.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -50,6 +54,18 @@ static inline void vk_hrtimer_setup(struct hrtimer *timer,
 #else
 	hrtimer_init(timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
 	timer->function = fn;
+#endif
+}
+
+static inline void vk_page_frags_free(struct page_frag_cache *frags)
+{
+#ifdef HAVE_PAGE_FRAG_CACHE_DRAIN
+	page_frag_cache_drain(frags);
+#else
+	if (frags->va)
+		__page_frag_cache_drain(virt_to_head_page(frags->va),
+					frags->pagecnt_bias);
+	frags->va = NULL;
 #endif
 }
 

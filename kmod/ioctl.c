@@ -48,7 +48,8 @@ struct vk_ioctl {
 	int (*raw)(struct vk_dev *dev, void __user *uarg);
 };
 
-static struct vk_queue *vk_ioctl_queue(struct vk_dev *dev, u32 index)
+/* Return: the queue, or NULL if there is none of this index. */
+struct vk_queue *vk_ioctl_queue(struct vk_dev *dev, u32 index)
 {
 	if (index >= dev->class->nvqs)
 		return NULL;

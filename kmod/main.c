@@ -49,6 +49,7 @@ static struct vk_node vk_nodes[] = {
 	VK_NODE(null),
 	VK_NODE(rng),
 	VK_NODE(blk),
+	VK_NODE(net),
 };
 
 static int __init vk_init(void)

@@ -83,14 +83,23 @@ void vk_poll_stop(struct vk_queue *q)
 	WRITE_ONCE(q->poll.active, false);
 }
 
+static bool vk_poll_has_work(struct vk_queue *q)
+{
+	const struct vk_class *class = q->dev->class;
+
+	if (class->has_work)
+		return class->has_work(q);
+	/* Junk in the ring counts as work: the pass will tell. */
+	return !llist_empty(&q->done) || vring_has_avail(&q->vring);
+}
+
 /* One look. Return: whether to look again. */
 static bool vk_poll_look(struct vk_queue *q, struct vk_worker *worker)
 {
 	struct vk_poll *poll = &q->poll;
 	u64 now = local_clock();
 
-	/* Junk in the ring counts as work: the pass will tell. */
-	if (!llist_empty(&q->done) || vring_has_avail(&q->vring)) {
+	if (vk_poll_has_work(q)) {
 		vk_queue_run_locked(q, worker, now);
 		return poll->active;
 	}

@@ -14,13 +14,6 @@
 #include "vkick.h"
 #include "trace.h"
 
-/* What a pass may still do, and whether it may do all of that with others waiting. */
-struct vk_budget {
-	struct vk_worker *worker;
-	u32 requests;
-	u64 bytes;
-};
-
 /*
  * The queue broke a rule, or its memory is gone: it stops, and the owner is told.
  * Other queues go on. Nothing is printed, since the guest could do it for ever.
@@ -84,7 +77,7 @@ static int vk_queue_serve(struct vk_queue *q, struct vk_req *req,
 }
 
 /* Whether the pass has had its share: a short turn if siblings wait. */
-static bool vk_queue_spent(const struct vk_budget *b)
+bool vk_queue_spent(const struct vk_budget *b)
 {
 	if (b->requests >= VK_BUDGET_REQUESTS || b->bytes >= VK_BUDGET_BYTES)
 		return true;
@@ -93,9 +86,18 @@ static bool vk_queue_spent(const struct vk_budget *b)
 	return b->worker->others_wait || !llist_empty(&b->worker->runnable);
 }
 
+/* Step 7 for one chain. Return: 0 or -EFAULT */
+int vk_queue_push(struct vk_queue *q, struct vring_token token, u32 written)
+{
+	trace_vkick_done(q, token.id, written);
+	q->stats.requests++;
+	q->stats.bytes_in += written;
+	return vring_push(&q->vring, token, written);
+}
+
 /*
- * Serves until the ring is empty or all requests are in flight (returns 0), the budget
- * is used up (1), or an error (-errno).
+ * Serves until the ring is empty or all requests are in flight, the budget is used up,
+ * or an error. Return: enum vk_drained or -errno
  */
 static int vk_queue_drain(struct vk_queue *q, struct vk_budget *budget)
 {
@@ -105,7 +107,7 @@ static int vk_queue_drain(struct vk_queue *q, struct vk_budget *budget)
 	while (!vk_queue_spent(budget)) {
 		req = vk_req_get(q);
 		if (!req)
-			return 0;
+			return VK_DRAINED;
 		err = vring_pop(&q->vring, &q->chain);
 		if (err <= 0)
 			return err;
@@ -117,7 +119,7 @@ static int vk_queue_drain(struct vk_queue *q, struct vk_budget *budget)
 		}
 		cond_resched();
 	}
-	return 1;
+	return VK_DRAIN_SPENT;
 }
 
 /* The same under a plug, if that is worth it: the block layer sees them as one batch. */
@@ -126,6 +128,8 @@ static int vk_queue_drain_plugged(struct vk_queue *q, struct vk_budget *budget)
 	struct blk_plug plug;
 	int ret;
 
+	if (q->dev->class->drain)
+		return q->dev->class->drain(q, budget);
 	if (!q->dev->class->plugs)
 		return vk_queue_drain(q, budget);
 	blk_start_plug(&plug);
@@ -178,6 +182,17 @@ static int vk_queue_finish(struct vk_queue *q, u64 before)
 	return 1;
 }
 
+/* The same after VK_DRAIN_SHORT: of what is there nobody can make anything yet. */
+static int vk_queue_finish_short(struct vk_queue *q, u64 before)
+{
+	int ret;
+
+	vk_poll_stop(q);
+	ret = vk_queue_finish(q, before);
+	q->dev->class->put_back(q);
+	return ret;
+}
+
 /* Completions, then new requests. Return: as vk_queue_drain() */
 static int vk_queue_work(struct vk_queue *q, struct vk_budget *budget, u64 since)
 {
@@ -201,8 +216,8 @@ static int vk_queue_pass(struct vk_queue *q, struct vk_worker *worker, u64 since
 {
 	struct vk_budget budget = { .worker = worker };
 	u64 before = q->stats.requests;		/* at the last decision on a call */
+	bool full, waits, few;
 	int err, more;
-	bool full;
 
 	/*
 	 * One budget for all rounds, and a round costs as much as a request: a ring that
@@ -213,16 +228,21 @@ static int vk_queue_pass(struct vk_queue *q, struct vk_worker *worker, u64 since
 		/* Done already: a used element and a call less to make on its own. */
 		if (!more && !llist_empty(&q->done))
 			continue;
+		few = more == VK_DRAIN_SHORT;
+		/* The backend's wake-up leads here again. */
+		waits = more == VK_DRAIN_WAITS;
+		if (few || waits)
+			more = 0;
 		/* All requests are in flight: the next completion leads here again. */
 		full = !more && !vk_req_get(q);
-		if (more || vk_poll_begin(q, worker) || full) {
+		if (more || (!few && vk_poll_begin(q, worker)) || full || waits) {
 			/* What came before an error is the driver's to have. */
 			err = vk_queue_flush(q, before);
 			if (more > 0)
 				q->stats.budget_exhausted++;
 			return more < 0 ? more : err ?: more;
 		}
-		more = vk_queue_finish(q, before);
+		more = few ? vk_queue_finish_short(q, before) : vk_queue_finish(q, before);
 		if (more <= 0)
 			return more;
 		before = q->stats.requests;

@@ -99,12 +99,9 @@ struct vk_req *vk_req_get(struct vk_queue *q)
 /* Step 7 for one request. */
 static int vk_req_push(struct vk_queue *q, struct vk_req *req)
 {
-	trace_vkick_done(q, req);
-	q->stats.requests++;
-	q->stats.bytes_in += req->written;
 	if (req->stamp.weight && vring_latency_pushed(&q->latency, &req->stamp))
 		vring_latency_published(&q->latency, local_clock());
-	return vring_push(&q->vring, req->token, req->written);
+	return vk_queue_push(q, req->token, req->written);
 }
 
 static void vk_req_drop_segs(struct vk_req *req)

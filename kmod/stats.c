@@ -42,6 +42,7 @@ int vk_stats_get(struct vk_queue *q, struct vkick_stats *s)
 	s->poll_misses = from->poll_misses;
 	s->poll_window_ns = q->poll.window_ns;
 	s->in_flight = q->in_flight;
+	s->dropped = from->dropped;
 	static_assert(sizeof(s->pop_to_used_ns) == sizeof(q->latency.count));
 	memcpy(s->pop_to_used_ns, q->latency.count, sizeof(s->pop_to_used_ns));
 	mutex_unlock(&q->lock);
@@ -58,8 +59,9 @@ static void vk_stats_show_queue(struct seq_file *m, const struct vkick_stats *s)
 		   s->kicks, s->passes, s->requests, s->bytes_in, s->bytes_out);
 	seq_printf(m, "  calls %llu calls_suppressed %llu rechecks %llu budget_exhausted %llu\n",
 		   s->calls, s->calls_suppressed, s->rechecks, s->budget_exhausted);
-	seq_printf(m, "  poll_hits %llu poll_misses %llu poll_window_ns %llu in_flight %llu\n",
-		   s->poll_hits, s->poll_misses, s->poll_window_ns, s->in_flight);
+	seq_printf(m, "  poll_hits %llu poll_misses %llu poll_window_ns %llu in_flight %llu dropped %llu\n",
+		   s->poll_hits, s->poll_misses, s->poll_window_ns, s->in_flight,
+		   s->dropped);
 	for (i = 0; i < VKICK_HIST_BUCKETS; i++)
 		if (s->kick_to_used_ns[i])
 			seq_printf(m, "  kick_to_used >= %llu ns: %llu\n",

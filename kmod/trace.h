@@ -68,8 +68,8 @@ TRACE_EVENT(vkick_pop,
 
 /* Step 6: the class is done with a request; step 7 follows. */
 TRACE_EVENT(vkick_done,
-	TP_PROTO(struct vk_queue *q, const struct vk_req *req),
-	TP_ARGS(q, req),
+	TP_PROTO(struct vk_queue *q, u16 id, u32 written),
+	TP_ARGS(q, id, written),
 	TP_STRUCT__entry(
 		__field(int, dev)
 		__field(u32, queue)
@@ -79,8 +79,8 @@ TRACE_EVENT(vkick_done,
 	TP_fast_assign(
 		__entry->dev = q->dev->id;
 		__entry->queue = q->index;
-		__entry->id = req->token.id;
-		__entry->written = req->written;
+		__entry->id = id;
+		__entry->written = written;
 	),
 	TP_printk("dev=%d queue=%u id=%u written=%u", __entry->dev,
 		  __entry->queue, __entry->id, __entry->written)

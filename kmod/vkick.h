@@ -20,6 +20,8 @@
  *			a reference, the last put frees it.
  *   struct vk_log	the dirty log's bitmap, mapped. Likewise.
  *   struct vk_blk	a disk, of a device of class blk; see blk.h.
+ *   struct vk_net	a pair of queues of a NIC, and what they send to and receive
+ *			from, of a device of class net; see net.h.
  *   struct vk_kick	the tie from a kick eventfd's wait queue to its queue. Holds
  *			the eventfd's file, so that the wait queue outlives the tie.
  *
@@ -36,7 +38,8 @@
  *       queue->settled.lock	inside the wait-queue code
  *       owner's mmap_lock	inside user access, and as a dirty log is made or freed
  *   eventfd's wqh.lock	held by whoever signals a kick, irqs off, around
- *			vk_kick_wakeup(), which takes no lock.
+ *			vk_kick_wakeup(), which takes no lock. A socket's wait queue
+ *			likewise, around vk_net_wakeup().
  *
  * Legend of the fields below: who may touch them
  *
@@ -156,8 +159,35 @@ struct vk_req {
 };
 
 /**
+ * struct vk_budget - what a pass has done, of what it may do
+ * @worker: whose pass it is
+ * @requests: served
+ * @bytes: read and written for them
+ */
+struct vk_budget {
+	struct vk_worker *worker;
+	u32 requests;
+	u64 bytes;
+};
+
+/**
+ * enum vk_drained - why a drain ended, if not by an error
+ * @VK_DRAINED: the ring is empty, or all requests are in flight
+ * @VK_DRAIN_SPENT: the budget is used up
+ * @VK_DRAIN_WAITS: for the backend, which wakes the queue: no kick is wanted
+ * @VK_DRAIN_SHORT: as VK_DRAINED, for chains that are there but are too few. They are
+ *	popped still, so that a kick is asked for at the next one, until @put_back
+ */
+enum vk_drained {
+	VK_DRAINED,
+	VK_DRAIN_SPENT,
+	VK_DRAIN_WAITS,
+	VK_DRAIN_SHORT,
+};
+
+/**
  * struct vk_class_ioctl - an ioctl of one class alone
- * @cmd: its argument is a struct that starts with its size
+ * @cmd: if it is one of ours, its argument is a struct that starts with its size
  * @fn: does it. Context: process of the owner, dev->mutex held. Return: 0 or -errno
  */
 struct vk_class_ioctl {
@@ -191,6 +221,12 @@ struct vk_class_ioctl {
  *	may guest memory be touched. Context and return: as @serve
  * @discard: with @finish: let go of what @finish would have; the driver gets nothing.
  *	Context: process, without the owner's mm
+ * @drain: for a class whose backend has a say in when it works, in place of @serve: pop,
+ *	do and vk_queue_push() until @budget is spent. Backends may wake its queues
+ *	until @disown. Context: as @serve. Return: enum vk_drained or -errno
+ * @put_back: with @drain: unpop what VK_DRAIN_SHORT left. Context: as @serve
+ * @has_work: with @drain: whether @drain would find something to do, for who polls. One
+ *	that says yes has to get on, or to return VK_DRAIN_SHORT. Context: as @serve
  */
 struct vk_class {
 	const char *name;
@@ -209,6 +245,9 @@ struct vk_class {
 	int (*serve)(struct vk_queue *q, struct vk_req *req);
 	int (*finish)(struct vk_queue *q, struct vk_req *req);
 	void (*discard)(struct vk_req *req);
+	int (*drain)(struct vk_queue *q, struct vk_budget *budget);
+	void (*put_back)(struct vk_queue *q);
+	bool (*has_work)(struct vk_queue *q);
 };
 
 /* Step 2: ties a kick eventfd to its queue. */
@@ -233,6 +272,7 @@ struct vk_stats {
 	u64 kick_to_used_ns[VKICK_HIST_BUCKETS];
 	u64 poll_hits;
 	u64 poll_misses;
+	u64 dropped;
 };
 
 /* Busy polling, see poll.c. */
@@ -333,10 +373,11 @@ struct vk_dev {
 	struct vk_queue vqs[];		/* [C] class->nvqs of them */
 };
 
-/* null.c, rng.c, blk.c */
+/* null.c, rng.c, blk.c, net.c */
 extern const struct vk_class vk_null_class;
 extern const struct vk_class vk_rng_class;
 extern const struct vk_class vk_blk_class;
+extern const struct vk_class vk_net_class;
 
 /* dev.c. Context: process; dev->mutex held but for open and release */
 int vk_dev_open(const struct vk_class *class, struct file *file);
@@ -352,6 +393,7 @@ int vk_dev_busy(struct vk_dev *dev);
 /* ioctl.c. Context: process */
 long vk_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 int vk_ioctl_copy_struct(void *dst, size_t ksize, size_t min, void __user *uarg);
+struct vk_queue *vk_ioctl_queue(struct vk_dev *dev, u32 index);
 
 /* config.c: ioctls of one queue. Context: process, dev->mutex held */
 int vk_config_set_num(struct vk_queue *q, u32 num);
@@ -394,6 +436,8 @@ void vk_worker_wake(struct vk_queue *q);
 void vk_queue_run(struct vk_queue *q, struct vk_worker *worker, u64 runnable_since);
 void vk_queue_run_locked(struct vk_queue *q, struct vk_worker *worker, u64 since);
 void vk_queue_break(struct vk_queue *q, int err);
+bool vk_queue_spent(const struct vk_budget *budget);
+int vk_queue_push(struct vk_queue *q, struct vring_token token, u32 written);
 
 /* poll.c. Context: worker, owner's mm; all but poll_all: queue->lock held */
 bool vk_poll_begin(struct vk_queue *q, struct vk_worker *worker);

@@ -2,7 +2,7 @@
 /*
  * Step 3: the worker, a thread in the owner's address space, runs runnable queues.
  *
- * in:  vk_worker_wake() from kicks, completions, starts, and passes that ran out of
+ * in:  vk_worker_wake() from kicks, completions, backends, starts, and passes that ran out of
  *      budget
  * out: vk_queue_run(); vk_poll_all() when nothing is runnable
  *
@@ -270,7 +270,7 @@ u32 vk_worker_id(struct vk_queue *q)
 
 /*
  * Whether somebody may be about to wake a worker, with all kicks detached and dev->mutex
- * held: completions, or a worker that sends on a queue that had moved.
+ * held: completions, backends, or a worker that sends on a queue that had moved.
  */
 static bool vk_worker_may_be_woken(struct vk_dev *dev)
 {
@@ -279,7 +279,7 @@ static bool vk_worker_may_be_woken(struct vk_dev *dev)
 
 	xa_for_each(&dev->workers, id, worker)
 		nr++;
-	return nr > 1 || dev->class->req_bytes;
+	return nr > 1 || dev->class->req_bytes || dev->class->drain;
 }
 
 /**

@@ -304,10 +304,21 @@ static inline void vring_packed_append(struct vring_dev *vr, struct vring_token 
 	vring_packed_advance(vr, &p->push, &p->push_wrap, t.nr_desc);
 }
 
+/* Makes room among the pending: no driver looks past the first, which is kept. */
+static int vring_packed_spill(struct vring_dev *vr)
+{
+	int err = vring_io_put_packed(vr->p.desc, vr->num, vr->p.pending + 1,
+				      vr->at + 1, vr->nr_pending - 1);
+
+	vr->nr_pending = 1;
+	vr->last_full = false;
+	return err;
+}
+
 static __vring_slow int vring_packed_push_full(struct vring_dev *vr,
 					       struct vring_token t, u32 written)
 {
-	int err = vring_packed_publish(vr);
+	int err = vr->hold ? vring_packed_spill(vr) : vring_packed_publish(vr);
 
 	if (!err)
 		vring_packed_append(vr, t, written);

@@ -223,10 +223,21 @@ static inline void vring_split_append(struct vring_dev *vr, u32 id, u32 written)
 	s->push_idx++;
 }
 
+/* Makes room among the pending: no driver looks past used.idx, which stays as it is. */
+static int vring_split_spill(struct vring_dev *vr)
+{
+	int err = vring_io_put_used(vr->s.used, vr->num, vr->s.pending, vr->at,
+				    vr->nr_pending);
+
+	vr->nr_pending = 0;
+	vr->last_full = false;
+	return err;
+}
+
 static __vring_slow int vring_split_push_full(struct vring_dev *vr, u32 id,
 					      u32 written)
 {
-	int err = vring_split_publish(vr);
+	int err = vr->hold ? vring_split_spill(vr) : vring_split_publish(vr);
 
 	if (!err)
 		vring_split_append(vr, id, written);

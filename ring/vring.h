@@ -209,6 +209,7 @@ struct vring_dev {
 	bool indirect;
 	bool in_order;
 
+	bool hold;		/* what is pushed stays unpublished, however much it is */
 	bool notify_off;	/* the driver was told not to kick */
 	bool undecided;		/* something was published since the last decision */
 	bool last_full;		/* the pending element's buffers are all written */
@@ -221,7 +222,7 @@ struct vring_dev {
 	bool unlogged_event;	/* avail_event (packed: our event suppression) */
 	struct vring_dirty dirty;	/* what vring_load() found in these */
 
-	u32 nr_pending;		/* pushed, not published */
+	u32 nr_pending;		/* pushed, not written to the ring */
 	u32 max_pending;	/* no more than the ring holds: a batch must not meet itself */
 	u16 at[VRING_PUSH_BATCH];	/* where in the ring they belong */
 	union {
@@ -323,13 +324,27 @@ void vring_unpop(struct vring_dev *vr, struct vring_token t);
  * @written: bytes written from the start of the writable part (2.7.8)
  *
  * The element is held back until vring_flush(), or until VRING_PUSH_BATCH of
- * them wait. With VIRTIO_F_IN_ORDER one element stands for all before it whose
- * buffers were written in full (2.7.9, 2.8.11). Return: 0, or -EFAULT.
+ * them wait and there is no vring_hold(). With VIRTIO_F_IN_ORDER one element stands
+ * for all before it whose buffers were written in full (2.7.9, 2.8.11). Return: 0, or
+ * -EFAULT.
  */
 static inline int vring_push(struct vring_dev *vr, struct vring_token t, u32 written)
 {
 	return vr->packed ? vring_packed_push(vr, t, written) :
 			    vring_split_push(vr, t, written);
+}
+
+/**
+ * vring_hold() - what is pushed while this is on becomes visible in one go
+ * @vr: ring
+ * @on: false: the next vring_push() or vring_flush() may publish again
+ *
+ * For a request that takes several chains, which the driver is to see used together,
+ * even if they are more than VRING_PUSH_BATCH. Touches no guest memory by itself.
+ */
+static inline void vring_hold(struct vring_dev *vr, bool on)
+{
+	vr->hold = on;
 }
 
 /**

@@ -383,6 +383,18 @@ static int set_file(struct stage *s, u64 *state)
 	return call(any_disk(state), VKICK_BLK_SET_FILE, pointer(state, f));
 }
 
+/* There is no device that is a NIC from the start: "open" makes some. */
+static int set_backend(struct stage *s, u64 *state)
+{
+	struct vhost_vring_file f = { any_index(state), s->nic };
+
+	if (fuzz_one_in(state, 4))
+		f.fd = fuzz_one_in(state, 2) ? -1 : calls_any_event(state);
+	if (fuzz_one_in(state, 16))
+		f.fd = calls_any_device(state);
+	return call(STAGE_FD + fuzz_below(state, STAGE_DEVICES), VHOST_NET_SET_BACKEND, pointer(state, &f));
+}
+
 static int set_config(struct stage *s, u64 *state)
 {
 	struct vkick_blk_config c[2] = { {
@@ -470,6 +482,7 @@ static const struct kind {
 	{ "NULL_SET_LATENCY", set_latency, true, 40 },
 	{ "BLK_SET_FILE", set_file, true, 40 },
 	{ "BLK_SET_CONFIG", set_config, true, 40 },
+	{ "NET_SET_BACKEND", set_backend, true, 60 },
 	{ "any ioctl", any_ioctl, true, 15 },
 	{ "restart", restart, true, 60 },
 	{ "open", race_open_device, false, 12 },

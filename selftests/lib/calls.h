@@ -65,6 +65,7 @@ struct stage {
 	u8 *view;
 	int memfd;
 	int disk;		/* memfd: what the disk's data lie in */
+	int nic;		/* packet socket: what is sent there comes back */
 	u64 offered[3];		/* features: null, rng, blk */
 	struct live live[STAGE_LIVE];
 	atomic_bool quit;	/* for the drivers */

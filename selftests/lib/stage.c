@@ -9,14 +9,21 @@
 #include "fuzz.h"
 #include "vdev.h"
 
+#include <arpa/inet.h>
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <linux/virtio_blk.h>
+#include <net/if.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* No call closes from here on; what is kept open from before lies below STAGE_FD. */
@@ -39,6 +46,21 @@ static u64 offered(const char *class)
 	return features;
 }
 
+/* On a loopback interface of our own. */
+static int loopback(void)
+{
+	struct ifreq ifr = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	struct sockaddr_ll at = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL) };
+	int fd;
+
+	CHECK(!unshare(CLONE_NEWNET), "unshare");
+	fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	CHECK(fd >= 0 && !ioctl(fd, SIOCSIFFLAGS, &ifr), "lo up");
+	at.sll_ifindex = if_nametoindex("lo");
+	CHECK(!bind(fd, (void *)&at, sizeof(at)), "bind");
+	return fd;
+}
+
 void stage_init(struct stage *s)
 {
 	u32 i;
@@ -46,6 +68,7 @@ void stage_init(struct stage *s)
 	*s = (struct stage) {
 		.memfd = memfd_create("stage", MFD_CLOEXEC),
 		.disk = memfd_create("disk", MFD_CLOEXEC),
+		.nic = loopback(),
 		.offered = { offered("null"), offered("rng"), offered("blk") },
 	};
 	CHECK(s->disk >= 0 && !ftruncate(s->disk, DISK_SIZE), "memfd");

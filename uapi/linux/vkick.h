@@ -19,12 +19,12 @@
  *			VKICK_BLK_SET_FILE); the worker has queues (FREE_WORKER)
  *	ENOBUFS		no queue with this index
  *	ENODEV		no worker with this id; a queue of a device without a backend
- *			is to start (VKICK_BLK_SET_FILE)
+ *			is to start (VKICK_BLK_SET_FILE, VHOST_NET_SET_BACKEND)
  *	ENOSPC		the device has as many workers as it can
  *	EAGAIN		no more threads for this process (RLIMIT_NPROC, pids.max)
  *	EINVAL		a value is out of range or misaligned, regions overlap
  *			or wrap around, or a queue lacks NUM or ADDR at its
- *			start
+ *			start; a tap without its network device (VHOST_NET_SET_BACKEND)
  *	EFAULT		an argument, or a ring at its queue's start, does not
  *			lie in mapped user memory; VHOST_F_LOG_ALL without a
  *			log that covers the memory table
@@ -33,6 +33,7 @@
  *			a struct
  *	EBADF		the fd is not open, or not for reading; one of the wrong
  *			type is EINVAL
+ *	ENOTSOCK	the fd is no tap and no packet socket (VHOST_NET_SET_BACKEND)
  *	ENOTTY		no such ioctl on this device
  *	EINTR		a fatal signal came while waiting for a busy queue
  *	ENOMEM		no memory, or the log does not fit RLIMIT_MEMLOCK
@@ -43,6 +44,12 @@
  * avail_user_addr the driver's event suppression (4-byte aligned), used_user_addr
  * the device's. A queue whose BASE was never set starts as VIRTIO 1.2, 2.8.1 says,
  * with both wrap counters 1.
+ *
+ * VHOST_NET_SET_BACKEND, of class net alone: gives the queue a backend and starts it,
+ * as VKICK_SET_RUNNING does; or with -1 stops it, with what that guarantees, and takes
+ * the backend away. A queue that runs goes on with another backend where it was. Queue 0
+ * receives, queue 1 transmits. A backend is a tap (/dev/net/tun, macvtap, ipvtap) or a
+ * packet socket of type SOCK_RAW. VKICK_SET_RUNNING works too, while there is a backend.
  *
  * Workers: SET_OWNER makes worker 0, which serves all queues until
  * VHOST_ATTACH_VRING_WORKER says otherwise. A queue may be moved while it runs.
@@ -193,10 +200,13 @@ static inline __u32 vkick_latency_bucket(__u64 ns)
  * @poll_window_ns: for how long the queue is polled at present, at most what
  *	VHOST_SET_VRING_BUSYLOOP_TIMEOUT allows; 0: polling does not pay
  * @in_flight: requests that the class has not completed
+ * @dropped: of class net: packets that were lost, since the backend refused them, or
+ *	since no buffers of the driver's could hold them
  * @pop_to_used_ns: histogram, nanoseconds from when a request was taken off the ring until
  *	its used element was published, with the buckets of vkick_latency_from_ns(). The
  *	first request of each pass is measured, and of the others one in 31, which counts as
- *	31: the sum is near @requests. What was between two calls is the difference
+ *	31: the sum is near @requests. What was between two calls is the difference. All 0
+ *	for class net, whose packets are not requests that wait
  *
  * Counters start at 0 with VHOST_SET_OWNER and survive stops.
  */
@@ -219,6 +229,7 @@ struct vkick_stats {
 	__aligned_u64 poll_misses;
 	__aligned_u64 poll_window_ns;
 	__aligned_u64 in_flight;
+	__aligned_u64 dropped;
 	__aligned_u64 pop_to_used_ns[VKICK_LATENCY_BUCKETS];
 };
 

@@ -1,0 +1,546 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The net class and what happens around it: GSO, backends that are full, change or go
+ * away, drivers that do not refill, stops under traffic, the dirty log.
+ *
+ * in:  /dev/vkick-net on taps and packet sockets, tc and ip of the host, no guest
+ * out: nothing lost that need not be; nothing written after a stop; an idle worker
+ */
+#include "kselftest_harness.h"
+
+#include <arpa/inet.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <linux/if_tun.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include "lib/dlog.h"
+#include "lib/net.h"
+
+FIXTURE(flow)
+{
+	struct net n;
+	u8 frame[NET_MAX_FRAME];
+};
+
+FIXTURE_VARIANT(flow)
+{
+	u64 features;
+};
+
+FIXTURE_VARIANT_ADD(flow, split) { F_MRG };
+FIXTURE_VARIANT_ADD(flow, packed) { F_MRG | F_PACKED | F_EVENT_IDX };
+
+FIXTURE_SETUP(flow)
+{
+	struct net_conf conf = { .features = variant->features, .num = 256 };
+
+	net_open(&self->n, &conf);
+}
+
+FIXTURE_TEARDOWN(flow)
+{
+	EXPECT_TRUE(gmem_canaries_ok(&self->n.r.mem));
+	net_close(&self->n);
+}
+
+/* A frame both ways. */
+static void ping(struct net *n)
+{
+	u8 frame[100];
+
+	net_fill(n, frame, 100);
+	net_send(n, frame, 100, 2);
+	net_peer_expect(n, frame, 100);
+	net_fill(n, frame, 100);
+	net_offer(n, 0, n->hdr + 100, 1, 0);
+	net_peer_send(n, frame, 100);
+	net_expect(n, frame, 100, n->hdr + 100);
+}
+
+static u64 passes(struct net *n, u32 index)
+{
+	return vdev_get_stats(n->r.fd, index).passes;
+}
+
+/* ---- GSO ---- */
+
+#define TCP_HEADERS	54
+
+static void put16(u8 *p, u16 v)
+{
+	p[0] = v >> 8;
+	p[1] = v;
+}
+
+/* A TCP segment of @len bytes in all, and the header that wants it cut to 1448 each. */
+static struct virtio_net_hdr tcp_segment(struct net *n, u8 *frame, u32 len)
+{
+	net_fill(n, frame, len);
+	put16(frame + 12, ETH_P_IP);
+	memset(frame + 14, 0, 40);
+	frame[14] = 0x45;
+	put16(frame + 16, len - 14);
+	frame[22] = 64;
+	frame[23] = IPPROTO_TCP;
+	memcpy(frame + 26, "\x0a\x01\x01\x01\x0a\x01\x01\x02", 8);
+	frame[46] = 5 << 4;
+	frame[47] = 0x10;
+	return (struct virtio_net_hdr) {
+		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+		.gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
+		.hdr_len = TCP_HEADERS,
+		.gso_size = 1448,
+		.csum_start = 34,
+		.csum_offset = 16,
+	};
+}
+
+/* The host's end, such that it sees and makes the headers. */
+static int gso_peer(void)
+{
+	int fd = net_packet_socket("tap0", ETH_P_IP), one = 1;
+
+	CHECK(!setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof(one)), "PACKET_VNET_HDR");
+	return fd;
+}
+
+TEST_F(flow, gso_packet_is_sent_whole)
+{
+	static const u32 lens[] = { 3000, 30000, 65000 };
+	static u8 got[1 << 17];
+	struct net *n = &self->n;
+	int peer = gso_peer();
+	u32 i;
+
+	for (i = 0; i < 3; i++) {
+		struct virtio_net_hdr hdr = tcp_segment(n, self->frame, lens[i]), *seen = (void *)got;
+		struct drv_seg s = { NET_TX_BUF, n->hdr + lens[i], false };
+
+		gmem_fill(&n->r.mem, NET_TX_BUF, 0, n->hdr);
+		net_write(n, NET_TX_BUF, &hdr, sizeof(hdr));
+		net_write(n, NET_TX_BUF + n->hdr, self->frame, lens[i]);
+		rig_submit(n->tx, &s, 1);
+		rig_complete(n->tx, NULL);
+		ASSERT_EQ(sizeof(hdr) + lens[i], recv(peer, got, sizeof(got), 0));
+		EXPECT_EQ(VIRTIO_NET_HDR_GSO_TCPV4, seen->gso_type);
+		EXPECT_EQ(1448, seen->gso_size);
+		EXPECT_EQ(0, memcmp(got + sizeof(hdr), self->frame, lens[i]));
+	}
+	close(peer);
+}
+
+TEST_F(flow, gso_packet_is_received_whole)
+{
+	static u8 both[1 << 17], got[1 << 17];
+	struct net *n = &self->n;
+	const u32 len = 60000;
+	struct virtio_net_hdr hdr = tcp_segment(n, self->frame, len), *seen = (void *)got;
+	int peer = gso_peer();
+	u32 i, used, sum = 0;
+
+	memcpy(both, &hdr, sizeof(hdr));
+	memcpy(both + sizeof(hdr), self->frame, len);
+	for (i = 0; i < 16; i++)
+		net_offer(n, i * 4096, 4096, 1, 0);
+	ASSERT_EQ(sizeof(hdr) + len, send(peer, both, sizeof(hdr) + len, 0));
+	for (i = 0; i < (n->hdr + len + 4095) / 4096; i++) {
+		if (!i)
+			rig_complete(n->rx, &used);
+		else
+			ASSERT_LE(0, drv_get(&n->rx->drv, &used));
+		sum += used;
+	}
+	ASSERT_EQ(n->hdr + len, sum);
+	gmem_read(&n->r.mem, got, NET_RX_BUF, sum);
+	EXPECT_EQ(VIRTIO_NET_HDR_GSO_TCPV4, seen->gso_type);
+	EXPECT_EQ(1448, seen->gso_size);
+	EXPECT_EQ(i, got[10] | got[11] << 8);
+	EXPECT_EQ(0, memcmp(got + n->hdr, self->frame, len));
+	close(peer);
+}
+
+/* A checksum that goes past the end, and a GSO type that does not exist. */
+TEST_F(flow, header_that_makes_no_sense_loses_its_packet_alone)
+{
+	struct net *n = &self->n;
+	struct virtio_net_hdr bad[] = {
+		{ .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = 0xffff, .csum_offset = 0xffff },
+		{ .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = 99, .csum_offset = 2 },
+		{ .gso_type = 0x7f, .gso_size = 100 },
+		{ .gso_type = VIRTIO_NET_HDR_GSO_TCPV4, .gso_size = 0 },
+		{ .gso_type = VIRTIO_NET_HDR_GSO_TCPV4, .gso_size = 100, .hdr_len = 0xffff },
+	};
+	static const u32 lens[] = { 100, 20000 };
+	u32 i;
+
+	for (i = 0; i < 10; i++) {
+		u32 len = lens[i / 5];
+		struct drv_seg s = { NET_TX_BUF, n->hdr + len, false };
+
+		gmem_fill(&n->r.mem, NET_TX_BUF, 0, n->hdr);
+		net_fill(n, self->frame, len);
+		self->frame[12] = 8;	/* IPv4, which the peer does not listen for */
+		self->frame[13] = 0;
+		net_write(n, NET_TX_BUF, &bad[i % 5], sizeof(bad[0]));
+		net_write(n, NET_TX_BUF + n->hdr, self->frame, len);
+		rig_submit(n->tx, &s, 1);
+		rig_complete(n->tx, NULL);
+	}
+	ping(n);
+}
+
+/* ---- backends that have no room ---- */
+
+FIXTURE(full)
+{
+	struct net n;
+};
+
+FIXTURE_VARIANT(full)
+{
+	enum net_kind kind;
+};
+
+FIXTURE_VARIANT_ADD(full, tap) { NET_TAP };
+FIXTURE_VARIANT_ADD(full, packet_socket) { NET_PACKET };
+
+#define FULL_SNDBUF	20000
+#define FULL_FRAMES	100
+
+/* What is sent goes out through veth0, which lets hardly anything pass. */
+FIXTURE_SETUP(full)
+{
+	struct net_conf conf = { .kind = variant->kind, .features = F_MRG, .num = 256 };
+	int bytes = FULL_SNDBUF;
+	struct net *n = &self->n;
+
+	if (!net_can("modprobe -qa veth sch_ingress cls_matchall act_mirred sch_tbf; ip link add veth0 type veth peer name veth1 && "
+		     "tc qdisc add dev veth0 root tbf rate 8kbit burst 2000 limit 9000 && tc qdisc add dev veth0 clsact && "
+		     "tc filter add dev veth0 ingress matchall action mirred egress redirect dev lo"))
+		SKIP(return, "this kernel has no such queues");
+	if (variant->kind == NET_PACKET)
+		conf.features |= F_OWN_HDR;
+	net_open_stopped(n, &conf);
+	if (variant->kind == NET_TAP) {
+		net_run("ip link add veth0 type veth peer name veth1");
+		net_run("ip link set veth0 up; ip link set veth1 up; tc qdisc add dev tap0 clsact");
+		net_wait_link("veth0", "veth1");
+		net_run("tc filter add dev tap0 ingress matchall action mirred egress redirect dev veth0");
+		ASSERT_EQ(0, ioctl(n->backend, TUNSETSNDBUF, &bytes));
+		close(n->peer);
+		n->peer = net_packet_socket("veth1", NET_ETHERTYPE);
+	} else {
+		ASSERT_EQ(0, setsockopt(n->backend, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes)));
+	}
+	net_run("tc qdisc add dev veth0 root tbf rate 8kbit burst 2000 limit 10000000");
+	net_start(n, n->backend);
+}
+
+FIXTURE_TEARDOWN(full)
+{
+	net_close(&self->n);
+}
+
+static u32 taken(struct net *n)
+{
+	u32 i;
+
+	for (i = 0; drv_get(&n->tx->drv, NULL) >= 0; i++)
+		;
+	return i;
+}
+
+TEST_F(full, packets_wait_in_the_ring_and_nobody_spins)
+{
+	struct net *n = &self->n;
+	u8 frames[FULL_FRAMES][1000];
+	u32 i, used = 0;
+	u64 before;
+
+	for (i = 0; i < FULL_FRAMES; i++) {
+		u64 gpa = NET_TX_BUF + i * 1024;
+
+		net_fill(n, frames[i], 1000);
+		gmem_fill(&n->r.mem, gpa, 0, n->hdr);
+		net_write(n, gpa + n->hdr, frames[i], 1000);
+		ASSERT_LE(0, drv_add1(&n->tx->drv, gpa, n->hdr + 1000, false));
+	}
+	drv_kick(&n->tx->drv, n->tx->kick);
+	rig_complete(n->tx, NULL);
+	used = 1 + taken(n);
+	/* Watched twice as long: it takes a while until the buffer is full. */
+	ev_wait(n->tx->call, 5 * QUIET_MS);
+	before = passes(n, NET_TX);
+	ev_take(n->tx->call);
+	ev_wait(n->tx->err, 5 * QUIET_MS);
+	EXPECT_GT(10, passes(n, NET_TX) - before);
+	used += taken(n);
+	ASSERT_GT(FULL_FRAMES, used);
+
+	net_run("tc qdisc change dev veth0 root tbf rate 1gbit burst 1000000 limit 10000000");
+	for (i = 0; i < FULL_FRAMES; i++)
+		net_peer_expect(n, frames[i], 1000);
+	while (used < FULL_FRAMES) {
+		rig_complete(n->tx, NULL);
+		used += 1 + taken(n);
+	}
+	EXPECT_EQ(0, net_dropped(n, NET_TX));
+}
+
+/* A stop names the first that waits. */
+TEST_F(full, base_is_exact_while_packets_wait)
+{
+	struct net *n = &self->n;
+	u32 i, used;
+
+	gmem_fill(&n->r.mem, NET_TX_BUF, 0, n->hdr + 1000);
+	for (i = 0; i < FULL_FRAMES; i++)
+		ASSERT_LE(0, drv_add1(&n->tx->drv, NET_TX_BUF, n->hdr + 1000, false));
+	drv_kick(&n->tx->drv, n->tx->kick);
+	rig_complete(n->tx, NULL);
+	used = 1;
+	net_set_backend(n, NET_TX, -1);
+	used += taken(n);
+	EXPECT_EQ(drv_base_after(&n->tx->drv, used), vdev_get_base(n->r.fd, NET_TX));
+	net_set_backend(n, NET_TX, n->backend);
+	net_run("tc qdisc change dev veth0 root tbf rate 1gbit burst 1000000 limit 10000000");
+	while (used < FULL_FRAMES) {
+		rig_complete(n->tx, NULL);
+		used += 1 + taken(n);
+	}
+}
+
+/* ---- drivers that misbehave ---- */
+
+TEST_F(flow, driver_that_never_refills_costs_nothing)
+{
+	struct net *n = &self->n;
+	u64 before;
+	u32 i;
+
+	net_fill(n, self->frame, 60);
+	net_peer_send(n, self->frame, 60);
+	/* It has seen that there are no buffers. */
+	ev_wait(n->rx->call, QUIET_MS);
+	before = passes(n, NET_RX);
+	for (i = 0; i < 2000; i++)
+		send(n->peer, self->frame, 60, 0);
+	EXPECT_GE(before + 2, passes(n, NET_RX));
+	net_offer(n, 0, n->hdr + 60, 1, 0);
+	net_expect(n, self->frame, 60, n->hdr + 60);
+}
+
+/* One worker for both: each gets its turn. */
+TEST_F(flow, ring_that_refills_itself_does_not_starve_the_other)
+{
+	struct net *n = &self->n;
+	struct drv *d = &n->tx->drv;
+	u8 frame[100];
+	int i;
+
+	if (d->packed)
+		SKIP(return, "only a split ring can");
+	net_set_backend(n, NET_TX, -1);
+	rig_make_self_refilling(&n->r, NET_TX, 1);
+	drv_set_desc(&d->desc[0], NET_TX_BUF, n->hdr + 60, 0, 0);
+	gmem_fill(&n->r.mem, NET_TX_BUF, 0, n->hdr + 60);
+	net_set_backend(n, NET_TX, n->backend);
+	for (i = 0; i < 50; i++) {
+		net_fill(n, frame, 100);
+		net_offer(n, 0, n->hdr + 100, 1, 0);
+		net_peer_send(n, frame, 100);
+		net_expect(n, frame, 100, n->hdr + 100);
+	}
+	EXPECT_LT(0, vdev_get_stats(n->r.fd, NET_TX).budget_exhausted);
+}
+
+/* Each that leaks would be half a kilobyte at least. */
+TEST_F(flow, short_and_oversize_frames_leave_memory_as_it_was)
+{
+	struct net *n = &self->n;
+	long before, after;
+	u32 i, j;
+
+	gmem_fill(&n->r.mem, NET_TX_BUF, 0, 64);
+	before = proc_labelled("/proc/meminfo", "MemAvailable");
+	for (i = 0; i < 100000; i += 200) {
+		for (j = 0; j < 200; j++) {
+			u64 gpa = j % 4 ? NET_TX_BUF : GMEM_HIGH;
+			u32 len = j % 4 ? 1 + (i + j) % (n->hdr + 13) : 600000;
+
+			ASSERT_LE(0, drv_add1(&n->tx->drv, gpa, len, false));
+		}
+		drv_kick(&n->tx->drv, n->tx->kick);
+		for (j = 0; j < 200; j++)
+			rig_complete(n->tx, NULL);
+	}
+	after = proc_labelled("/proc/meminfo", "MemAvailable");
+	EXPECT_GT(20000, before - after);
+	ping(n);
+}
+
+/* ---- backends that change and go away ---- */
+
+TEST_F(flow, deleted_tap_loses_packets_and_breaks_nothing)
+{
+	struct net *n = &self->n;
+	u32 i;
+
+	ping(n);
+	for (i = 0; i < 20; i++) {
+		net_fill(n, self->frame, 100);
+		net_peer_send(n, self->frame, 100);
+	}
+	net_run("ip link del tap0");
+	net_offer(n, 0, n->hdr + 100, 1, 0);
+	for (i = 0; i < 10; i++)
+		net_send(n, self->frame, i % 2 ? 100 : 10000, 1);
+	EXPECT_EQ(10, net_dropped(n, NET_TX));
+	EXPECT_TRUE(vdev_get_stats(n->r.fd, NET_RX).running);
+	net_set_backend(n, NET_RX, -1);
+	net_set_backend(n, NET_TX, -1);
+	while (drv_get(&n->rx->drv, NULL) >= 0)
+		;
+	close(n->backend);
+	close(n->peer);
+	n->backend = net_tap("tap0", n->hdr);
+	n->peer = net_packet_socket("tap0", NET_ETHERTYPE);
+	net_start(n, n->backend);
+	net_fill(n, self->frame, 100);
+	net_send(n, self->frame, 100, 1);
+	net_peer_expect(n, self->frame, 100);
+}
+
+TEST_F(flow, link_that_goes_down_comes_up_again)
+{
+	struct net *n = &self->n;
+	u32 i;
+
+	for (i = 0; i < 5; i++) {
+		ping(n);
+		net_run("ip link set tap0 down");
+		net_send(n, self->frame, 10000, 1);
+		net_run("ip link set tap0 txqueuelen %u", 10 + 100 * i);
+		net_run("ip link set tap0 up");
+		close(n->peer);
+		n->peer = net_packet_socket("tap0", NET_ETHERTYPE);
+	}
+	ping(n);
+}
+
+TEST_F(flow, queues_stay_with_the_namespace_of_their_backend)
+{
+	struct net *n = &self->n;
+
+	ping(n);
+	net_unshare();
+	ping(n);
+}
+
+/* Sends to both taps as fast as they take it. */
+struct sender {
+	pthread_t thread;
+	atomic_bool quit;
+	int peers[2];
+	u8 frame[1000];
+};
+
+static void *send_all(void *arg)
+{
+	struct sender *s = arg;
+	u32 i;
+
+	for (i = 0; !atomic_load(&s->quit); i++)
+		send(s->peers[i % 2], s->frame, sizeof(s->frame), MSG_DONTWAIT);
+	return NULL;
+}
+
+static void refill(struct net *n)
+{
+	while (drv_add1(&n->rx->drv, NET_RX_BUF, 4096, true) >= 0)
+		;
+	drv_kick(&n->rx->drv, n->rx->kick);
+}
+
+/* The stop guarantee of vkick.h, with packets coming in all the time. */
+TEST_F(flow, nothing_is_written_after_a_stop_under_traffic)
+{
+	struct net *n = &self->n;
+	struct sender s = { 0 };
+	u64 used = 0;
+	u32 i;
+	int tap1 = net_tap("tap1", n->hdr);
+
+	s.peers[0] = n->peer;
+	s.peers[1] = net_packet_socket("tap1", NET_ETHERTYPE);
+	net_fill(n, s.frame, sizeof(s.frame));
+	ASSERT_EQ(0, pthread_create(&s.thread, NULL, send_all, &s));
+	for (i = 0; i < 60; i++) {
+		struct gmem_shot shot, ring;
+		u64 target = used + prng(&n->rng) % 300;
+		u32 base;
+
+		while (used < target) {
+			refill(n);
+			rig_complete(n->rx, NULL);
+			used++;
+		}
+		refill(n);
+		/* On to the other one while it runs, now and then. */
+		if (i % 3 == 0)
+			net_set_backend(n, NET_RX, i % 2 ? n->backend : tap1);
+		net_set_backend(n, NET_RX, -1);
+		ev_take(n->rx->call);
+		shot = gmem_shoot(&n->r.mem, NET_RX_BUF, 4096);
+		ring = gmem_shoot(&n->r.mem, n->rx->drv.used_gpa, drv_used_bytes(&n->rx->drv));
+		base = vdev_get_base(n->r.fd, NET_RX);
+		EXPECT_FALSE(ev_wait(n->rx->call, i % 8 ? 1 : QUIET_MS));
+		ASSERT_TRUE(gmem_same(&n->r.mem, &shot));
+		ASSERT_TRUE(gmem_same(&n->r.mem, &ring));
+		gmem_shot_free(&shot);
+		gmem_shot_free(&ring);
+		while (drv_get(&n->rx->drv, NULL) >= 0)
+			used++;
+		ASSERT_EQ(drv_base_after(&n->rx->drv, used), base) TH_LOG("stop %u", i);
+		net_set_backend(n, NET_RX, i % 2 ? n->backend : tap1);
+	}
+	atomic_store(&s.quit, true);
+	pthread_join(s.thread, NULL);
+	close(s.peers[1]);
+	close(tap1);
+}
+
+/* ---- the dirty log ---- */
+
+TEST_F(flow, log_names_all_that_a_packet_was_written_to)
+{
+	struct net *n = &self->n;
+	struct dlog log = dlog_new(&n->r.mem);
+	struct dlog_range must[] = {
+		{ NET_RX_BUF, 3 * 4096 },
+		{ NET_RX_BUF + 0x10000, 4096 },
+	};
+
+	vdev_set_log_base(n->r.fd, log.bits);
+	vdev_set_features(n->r.fd, n->r.features | F_LOG_ALL);
+	dlog_clear(&log);
+	net_fill(n, self->frame, 4 * 4096 - 12);
+	net_offer(n, 0, 3 * 4096, 1, 0);
+	net_offer(n, 0x10000, 4096, 1, 0);
+	net_peer_send(n, self->frame, 4 * 4096 - 12);
+	rig_complete(n->rx, NULL);
+	ASSERT_LE(0, drv_get(&n->rx->drv, NULL));
+	EXPECT_TRUE(dlog_exact(&log, must, 2));
+	/* Nothing is written to send. */
+	dlog_clear(&log);
+	net_send(n, self->frame, 1000, 1);
+	EXPECT_EQ(0, dlog_count(&log));
+	vdev_set_features(n->r.fd, n->r.features);
+	dlog_free(&log);
+}
+
+TEST_HARNESS_MAIN
