@@ -29,7 +29,6 @@ static void *run(void *arg)
 	struct epoll_event ev[IOTHREAD_MAX_FDS + 1];
 	u32 again = (1U << io->nr) - 1;		/* by fd: starts as kicked */
 
-	pthread_setname_np(pthread_self(), io->name);
 	for (;;) {
 		u32 signalled = 0, i;
 		int n;
@@ -82,21 +81,23 @@ static void unwatch(struct iothread *io)
 			watch(io, EPOLL_CTL_DEL, io->fd[i], i);
 }
 
+static int make_thread(void *arg)
+{
+	struct iothread *io = arg;
+
+	return thread_start(&io->thread, THREAD_IO, io->name, run, io);
+}
+
 int iothread_start(struct iothread *io)
 {
-	pthread_attr_t attr;
 	unsigned int i;
 	int err = 0;
 
 	for (i = 0; i < io->nr && !err; i++)
 		if (io->fd[i] >= 0)
 			err = watch(io, EPOLL_CTL_ADD, io->fd[i], i);
-	if (!err) {
-		pthread_attr_init(&attr);
-		pthread_attr_setstacksize(&attr, THREAD_STACK_BYTES);
-		err = -pthread_create(&io->thread, &attr, run, io);
-		pthread_attr_destroy(&attr);
-	}
+	if (!err)
+		err = thread_call(make_thread, io);
 	if (err)
 		unwatch(io);
 	return err;
