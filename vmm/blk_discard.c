@@ -54,19 +54,22 @@ void blk_discard_init(struct blk_uring *u)
 	u->discard.todo.end = &u->discard.todo.first;
 }
 
+static int make_thread(void *arg)
+{
+	struct blk_uring *u = arg;
+
+	return thread_start(&u->discard.thread, THREAD_DISCARD, "vkick-discard", run, u);
+}
+
 int blk_discard_open(struct blk_uring *u)
 {
 	struct blk_discard *d = &u->discard;
-	pthread_attr_t attr;
 	int err;
 
 	if (!u->disk->is_bdev || !u->disk->max_discard_sectors)
 		return 0;
 	d->stop = false;
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, THREAD_STACK_BYTES);
-	err = -pthread_create(&d->thread, &attr, run, u);
-	pthread_attr_destroy(&attr);
+	err = thread_call(make_thread, u);
 	d->started = !err;
 	return err;
 }

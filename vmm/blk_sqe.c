@@ -68,6 +68,11 @@ int blk_sqe_open(struct blk_thread *t, u32 nr_requests)
 	if (err)
 		return err;
 	t->fixed_file = !io_uring_register_files(&t->ring, &t->u->disk->fd, 1);
+	err = blk_restrict(t);
+	if (err) {
+		io_uring_queue_exit(&t->ring);
+		return err;
+	}
 	t->no_chunk.end = &t->no_chunk.first;
 	t->no_sqe.end = &t->no_sqe.first;
 	t->no_chunk.first = t->no_sqe.first = NULL;

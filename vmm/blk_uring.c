@@ -101,7 +101,6 @@ static int make_thread(struct blk_thread *t)
 {
 	struct virtio_dev *dev = t->u->dp.dev;
 	u32 requests = nr_requests(t), i;
-	pthread_attr_t attr;
 	char name[16];
 	int err;
 
@@ -113,16 +112,12 @@ static int make_thread(struct blk_thread *t)
 	err = blk_sqe_open(t, requests);
 	if (err)
 		return err;
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, THREAD_STACK_BYTES);
-	err = -pthread_create(&t->thread, &attr, blk_thread_run, t);
-	pthread_attr_destroy(&attr);
+	snprintf(name, sizeof(name), "%.11s-%u", dev->name, t->first);
+	err = thread_start(&t->thread, THREAD_DISK, name, blk_thread_run, t);
 	if (err) {
 		blk_sqe_close(t);
 		return err;
 	}
-	snprintf(name, sizeof(name), "%.11s-%u", dev->name, t->first);
-	pthread_setname_np(t->thread, name);
 	t->made = true;
 	return 0;
 }
@@ -231,14 +226,23 @@ static void uring_release(struct datapath *dp)
 		end_thread(&u->threads[i]);
 }
 
-static int uring_prepare(struct datapath *dp)
+static int make_all_threads(void *arg)
 {
-	struct blk_uring *u = to_uring(dp);
+	struct blk_uring *u = arg;
 	unsigned int i;
 	int err = 0;
 
 	for (i = 0; i < u->nr_threads && !err; i++)
 		err = make_thread(&u->threads[i]);
+	return err;
+}
+
+static int uring_prepare(struct datapath *dp)
+{
+	struct blk_uring *u = to_uring(dp);
+	int err = thread_call(make_all_threads, u);
+	unsigned int i;
+
 	/* Each pins all of guest memory: at the same time. */
 	for (i = 0; i < u->nr_threads; i++)
 		if (u->threads[i].made)

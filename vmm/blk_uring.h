@@ -5,6 +5,7 @@
  *	blk_uring.c	datapath_ops: start, stop, counters
  *	blk_thread.c	a thread: kicks, passes over its queues, waiting, polling
  *	blk_sqe.c	a request's steps as io_uring submissions, and completions
+ *	blk_restrict.c	what the io_uring may be used for
  *	blk_discard.c	a step that io_uring does not have
  *	blk_req.c	the virtio-blk protocol
  *
@@ -215,6 +216,11 @@ void blk_sqe_watch(struct blk_thread *t, int fd, u64 tag);
 void blk_sqe_submit(struct blk_thread *t, bool wait);
 /* Whether there are completions to take. */
 bool blk_sqe_ready(struct blk_thread *t);
+
+/* ---- blk_restrict.c: before blk_sqe_enter() -------------------------------------------- */
+
+/* Return: 0 or -errno. */
+int blk_restrict(struct blk_thread *t);
 
 /* ---- blk_discard.c -------------------------------------------------------------------- */
 

@@ -38,7 +38,6 @@ static void *run(void *arg)
 	const u64 all = ~0UL >> (64 - io->nr);
 	u64 again = all;	/* by fd: starts as kicked */
 
-	pthread_setname_np(pthread_self(), io->name);
 	for (;;) {
 		u64 signalled = 0;
 		bool told = false;
@@ -105,9 +104,15 @@ static void unwatch(struct iothread *io)
 			watch(io, EPOLL_CTL_DEL, io->fd[i], i);
 }
 
+static int make_thread(void *arg)
+{
+	struct iothread *io = arg;
+
+	return thread_start(&io->thread, THREAD_IO, io->name, run, io);
+}
+
 int iothread_start(struct iothread *io)
 {
-	pthread_attr_t attr;
 	unsigned int i;
 	int err = 0;
 
@@ -116,10 +121,7 @@ int iothread_start(struct iothread *io)
 			err = watch(io, EPOLL_CTL_ADD, io->fd[i], i);
 	if (!err) {
 		atomic_store(&io->leave, false);
-		pthread_attr_init(&attr);
-		pthread_attr_setstacksize(&attr, THREAD_STACK_BYTES);
-		err = -pthread_create(&io->thread, &attr, run, io);
-		pthread_attr_destroy(&attr);
+		err = thread_call(make_thread, io);
 	}
 	if (err)
 		unwatch(io);

@@ -9,9 +9,12 @@
  * them is not to run out of room: after a burst there are so many in a second, and a line tells how many
  * were left out.
  */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "vmm.h"
 
@@ -21,12 +24,17 @@
 /* One write per line: vCPU threads and the main thread may speak at once. */
 static void say(const char *fmt, va_list ap)
 {
-	char line[512];
-	int n;
+	char line[512] = "vkick: ";
+	size_t prefix = strlen(line), room = sizeof(line) - prefix;
+	int n = vsnprintf(line + prefix, room, fmt, ap);
 
-	n = vsnprintf(line, sizeof(line), fmt, ap);
-	if (n >= 0)
-		dprintf(2, "vkick: %s\n", line);
+	if (n < 0)
+		return;
+	/* The line feed takes the place of the zero. */
+	n = prefix + ((size_t)n < room ? (size_t)n : room - 1);
+	line[n] = '\n';
+	while (write(STDERR_FILENO, line, n + 1) < 0 && errno == EINTR)
+		;
 }
 
 /* Return: whether one more line may be said. @nr_left_out: since the last one that was */

@@ -6,6 +6,7 @@
  * out: a guest that runs to its end; exit status 0, 1 for an error, 2 for a
  *      command line that is wrong
  */
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -61,7 +62,10 @@ static int run(int argc, char **argv)
 
 	argv = opts_expand(&argc, argv);
 	opts_parse(&opts, argc, argv);
+	sandbox_init(&opts);
 	raise_file_limit();
+	/* Threads allocate little: one arena will do, and glibc need not ask how many CPUs there are. */
+	mallopt(M_ARENA_MAX, 1);
 	vm_init(&vm, &opts);
 	boot_open(&vm);
 	stats_init(&vm);
@@ -71,6 +75,7 @@ static int run(int argc, char **argv)
 	virtio_init(&vm);
 	ctl_init(&vm);
 	serial_init(&vm);		/* last: it may make the terminal raw */
+	sandbox_enter(&vm);		/* from here on, what is not in sandbox/calls.c kills us */
 
 	for (;;) {
 		end = boot_once(&vm);

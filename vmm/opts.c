@@ -45,6 +45,9 @@ static const char help[] =
 "      --on-reset exit|reboot\n"
 "                           what a reset of the guest does (exit)\n"
 "      --stats FILE         write statistics as JSON when the VM ends\n"
+"      --sandbox on|off     system calls, files and capabilities taken away\n"
+"                           before the guest runs (on)\n"
+"      --user USER[:GROUP]  who to be from then on; names or numbers\n"
 "  @FILE                    more of these, from FILE\n"
 "  -h, --help               this text\n";
 
@@ -68,6 +71,7 @@ static void set_initrd(struct opts *o, const char *v) { o->initrd = v; }
 static void set_cmdline(struct opts *o, const char *v) { o->cmdline = v; }
 static void set_ctl(struct opts *o, const char *v) { o->ctl_path = v; }
 static void set_stats(struct opts *o, const char *v) { o->stats_path = v; }
+static void set_user(struct opts *o, const char *v) { o->user = v; }
 
 static void set_cpus(struct opts *o, const char *v)
 {
@@ -156,6 +160,13 @@ static void set_on_reset(struct opts *o, const char *v)
 	o->reboot = !strcmp(v, "reboot");
 }
 
+static void set_sandbox(struct opts *o, const char *v)
+{
+	if (strcmp(v, "on") && strcmp(v, "off"))
+		die_usage("--sandbox %s: give on or off", v);
+	o->sandbox = !strcmp(v, "on");
+}
+
 static const struct {
 	const char *name;
 	char letter;
@@ -172,6 +183,8 @@ static const struct {
 	{ "ctl", 0, set_ctl },
 	{ "on-reset", 0, set_on_reset },
 	{ "stats", 0, set_stats },
+	{ "sandbox", 0, set_sandbox },
+	{ "user", 0, set_user },
 };
 
 /* Return: whether @arg is --@name, with its value in *@value if one is attached. */
@@ -234,6 +247,7 @@ void opts_parse(struct opts *o, int argc, char **argv)
 		.cpus = 1,
 		.memory_bytes = 512 * MIB,
 		.serial = SERIAL_STDIO,
+		.sandbox = true,
 	};
 	for (i = 0; i < argc; i++)
 		parse_one(o, argc, argv, &i);

@@ -47,6 +47,7 @@ struct opts_key {
  * @memory_shared: of a file without a name
  * @huge_page_bytes: of hugetlbfs's pages that it is made of; 0: ordinary ones
  * @prefault: all of it is there before the guest runs
+ * @user: who to become, NAME or UID, and :GROUP or not; NULL: nobody else
  *
  * Strings point into argv, or last as long. Constant once parsed.
  */
@@ -65,6 +66,8 @@ struct opts {
 	const char *ctl_path;		/* or NULL */
 	const char *stats_path;		/* or NULL */
 	bool reboot;			/* at a guest's reset */
+	bool sandbox;
+	const char *user;
 	unsigned int nr_devices;
 	struct device_opts devices[OPTS_MAX_DEVICES];
 };

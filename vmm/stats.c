@@ -18,6 +18,7 @@
 
 static struct vm *stats_vm;
 static int stats_fd = -1;
+static int smaps_fd = -1;
 
 static u64 uptime_ns(void)
 {
@@ -45,12 +46,14 @@ static void resident(u64 *own_bytes, u64 *guest_bytes)
 {
 	const u8 *ram = stats_vm->ram[0].hva, *ram_end = ram + stats_vm->opts->memory_bytes;
 	unsigned long from = 0, to, kib;
-	FILE *f = fopen("/proc/self/smaps", "re");
+	int fd = dup(smaps_fd);
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
 	char line[256];
 
 	*own_bytes = *guest_bytes = 0;
 	if (!f)
 		return;
+	rewind(f);
 	while (fgets(line, sizeof(line), f)) {
 		if (sscanf(line, "Rss: %lu kB", &kib) == 1) {
 			bool guest = from >= (unsigned long)ram && from < (unsigned long)ram_end;
@@ -177,6 +180,7 @@ json_t *stats_status_json(void)
 			 "boots", (int)stats_vm->boots,
 			 "cpus", (int)stats_vm->opts->cpus,
 			 "memory_bytes", (json_int_t)stats_vm->opts->memory_bytes);
+	json_object_set_new(root, "sandbox", sandbox_json());
 	json_object_set_new(root, "devices", devices);
 	return root;
 }
@@ -186,6 +190,9 @@ void stats_init(struct vm *vm)
 	const char *path = vm->opts->stats_path;
 
 	stats_vm = vm;
+	/* The sandbox has no /proc, and no /dev/urandom, of which jansson would make its seed. */
+	smaps_fd = open("/proc/self/smaps", O_RDONLY | O_CLOEXEC);
+	json_object_seed(0);
 	if (!path)
 		return;
 	stats_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);

@@ -18,6 +18,8 @@ json_t *stats_json(void);
 json_t *stats_status_json(void);
 /* What a device is, in both of them; under vm->lock. */
 json_t *stats_device_json(const struct virtio_dev *dev);
+/* What of the sandbox is on; sandbox/sandbox.c. */
+json_t *sandbox_json(void);
 /* What is left in the file is stats_json() at the end of the VM. */
 void stats_write(void);
 

@@ -233,10 +233,7 @@ static void *vcpu_thread(void *arg)
 {
 	struct vcpu *vcpu = arg;
 	struct vm *vm = vcpu->vm;
-	char name[16];
 
-	snprintf(name, sizeof(name), "vkick-vcpu%u", vcpu->id);
-	pthread_setname_np(pthread_self(), name);
 	while (atomic_load_explicit(&vm->state, memory_order_relaxed) == VM_RUNNING) {
 		if (atomic_load_explicit(&vm->paused, memory_order_relaxed)) {
 			park(vcpu);
@@ -280,22 +277,20 @@ static void kick_all(struct vm *vm)
 void vcpu_start_all(struct vm *vm)
 {
 	struct sigaction sa = { .sa_handler = on_kick };
-	pthread_attr_t attr;
 	u32 i;
 
 	atomic_store(&vm->paused, false);
 	vm->nr_parked = 0;
 	sigaction(KICK_SIGNAL, &sa, NULL);
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, THREAD_STACK_BYTES);
 	for (i = 0; i < vm->opts->cpus; i++) {
-		int err = pthread_create(&vm->vcpus[i].thread, &attr, vcpu_thread,
-					 &vm->vcpus[i]);
+		char name[32];	/* 253 at most, and so no longer than a name may be */
+		int err;
 
+		snprintf(name, sizeof(name), "vkick-vcpu%u", i);
+		err = thread_start(&vm->vcpus[i].thread, THREAD_VCPU, name, vcpu_thread, &vm->vcpus[i]);
 		if (err)
-			die("--cpus %u: vCPU thread: %s", vm->opts->cpus, strerror(err));
+			die("--cpus %u: vCPU thread: %s", vm->opts->cpus, strerror(-err));
 	}
-	pthread_attr_destroy(&attr);
 }
 
 void vcpu_stop_all(struct vm *vm)

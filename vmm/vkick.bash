@@ -41,12 +41,14 @@ _vkick_run()
 	--serial) mapfile -t COMPREPLY < <(compgen -W "stdio off file=" -- "$cur") ;;
 	--on-reset) mapfile -t COMPREPLY < <(compgen -W "exit reboot" -- "$cur") ;;
 	--hugepages) mapfile -t COMPREPLY < <(compgen -W "2M 1G off" -- "$cur") ;;
+	--sandbox) mapfile -t COMPREPLY < <(compgen -W "on off" -- "$cur") ;;
+	--user) mapfile -t COMPREPLY < <(compgen -u -- "$cur") ;;
 	--prefault) mapfile -t COMPREPLY < <(compgen -W "on off" -- "$cur") ;;
 	*)
 		case $cur in
 		@*) mapfile -t COMPREPLY < <(compgen -f -P @ -- "${cur#@}") ;;
 		*) mapfile -t COMPREPLY < <(compgen -W "--kernel --initrd --cmdline --cpus --memory --hugepages --prefault --disk --rng
-			--serial --ctl --on-reset --stats --help" -- "$cur") ;;
+			--serial --ctl --on-reset --stats --sandbox --user --help" -- "$cur") ;;
 		esac
 		;;
 	esac

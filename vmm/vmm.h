@@ -4,7 +4,8 @@
  *
  * Threads. The main thread sets everything up, then sits in loop_run(). Each
  * vCPU has a thread. Each device with datapath=user has I/O threads while its
- * driver runs it, one if its class wants no more.
+ * driver runs it, one if its class wants no more. They are made by a thread of
+ * their own (thread.c), so that vCPUs' need not be allowed to.
  *
  * Locking. vm->lock guards all device state: registers, config space, the bus
  * tables, the GSI table. A vCPU thread takes it around each exit that a device
@@ -72,6 +73,30 @@ void warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 #define WHY_BYTES	256
 /* Puts it there. Return: -1, for the caller to hand on. */
 int explain(char *why, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- thread.c: any thread ---------------------------------------------- */
+
+/* What a thread does, and so which system calls it may make: see sandbox/calls.c. */
+enum thread_kind {
+	THREAD_MAIN,
+	THREAD_VCPU,
+	THREAD_MAKER,		/* of threads: see thread_call() */
+	THREAD_IO,		/* iothread.c */
+	THREAD_DISK,		/* blk_thread.c */
+	THREAD_DISCARD,		/* blk_discard.c */
+	NR_THREAD_KINDS
+};
+
+/* @name: 15 characters at most. Return: 0, with the thread in its sandbox, or -errno. */
+int thread_start(pthread_t *thread, enum thread_kind kind, const char *name,
+		 void *(*run)(void *), void *arg);
+/*
+ * Calls @call(@arg) in a thread that may start others and set up io_urings, as vCPUs' may not; in this one, if there is
+ * no sandbox. @call does not take vm->lock, which the caller may hold. Return: what @call does.
+ */
+int thread_call(int (*call)(void *arg), void *arg);
+/* From here on there is such a thread. die()s. */
+void thread_start_maker(void);
 
 /* ---- bus.c: all under vm->lock ----------------------------------------- */
 
@@ -313,6 +338,15 @@ void power_load_bios(struct vm *vm);
 void power_press_button(struct vm *vm);
 void serial_init(struct vm *vm);
 void serial_reset(void);
+
+/* ---- sandbox/: main thread ------------------------------------------------ */
+
+/* Before anything is opened. die()s. */
+void sandbox_init(const struct opts *opts);
+/* With everything opened, and no thread made. die()s. */
+void sandbox_enter(struct vm *vm);
+/* A new thread, by itself. Return: 0 or -errno. */
+int seccomp_enter(enum thread_kind kind);
 
 /* ---- stats.c, ctl.c, ctl_client.c, top.c: main thread -------------------- */
 

@@ -67,6 +67,8 @@ say() { echo "# $*"; }
 show_run()
 {
 	cat "$tmp/err" "$tmp"/*.err 2>/dev/null | sed 's/^/# stderr: /'
+	# Killed by the sandbox, for the call that is in the line.
+	[ "${status:-}" != 159 ] || dmesg | grep -a 'type=1326' | tail -n 1 | sed 's/^/# audit: /'
 	# A guest that panics boots again, and says little of it.
 	grep -a -h -m 5 -A 12 -E "Kernel panic|$complaints" "$tmp/console" "$tmp"/*.console 2>/dev/null | tr -d '\r' | sed 's/^/# console, earlier: /'
 	tail -q -n 15 "$tmp/console" "$tmp"/*.console 2>/dev/null | tr -d '\r' | sed 's/^/# console: /'

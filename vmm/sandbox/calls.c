@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The system calls that each kind of thread makes once a guest may run, and why.
+ *
+ * in:  what the VMM's files do, what glibc does for them
+ * out: lists, for generate.c
+ *
+ * Whoever adds a call to the VMM adds it here: any other kills the process. Lists are by who needs them, not by
+ * who is allowed them: a thread also has what the threads have that it makes, since these inherit its filter.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <asm/ioctls.h>
+#include <linux/fs.h>
+#include <linux/io_uring.h>
+#include <linux/prctl.h>
+#include <linux/sched.h>
+#include <linux/seccomp.h>
+#include <linux/vhost.h>
+#include <linux/vkick.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include "sandbox.h"
+
+#define ALL			(~0UL)
+#define CALL(name)		{ .nr = __NR_##name }
+#define CALL_IF(name, n, m, v)	{ .nr = __NR_##name, .checked = true, .arg = (n), .mask = (m), .value = (v) }
+#define CALL_FAILS(name, err)	{ .nr = __NR_##name, .error = (err) }
+#define IOCTL(request)		CALL_IF(ioctl, 1, ALL, request)
+/* All requests of a type, that is, of a driver. */
+#define IOCTLS(type)		CALL_IF(ioctl, 1, _IOC_TYPEMASK << _IOC_TYPESHIFT, (u64)(type) << _IOC_TYPESHIFT)
+#define URING_REGISTER(op)	CALL_IF(io_uring_register, 1, ALL, op)
+#define END			{ .nr = -1 }
+
+const struct sandbox_call sandbox_common[] = {
+	CALL(futex),				/* locks, semaphores, joins */
+	CALL(read), CALL(write),		/* eventfds, the console; messages */
+	CALL(clock_gettime),			/* where the vDSO has no clock to read */
+	CALL(brk), CALL(munmap), CALL(madvise),	/* malloc() and free(); a stack that was used */
+	CALL_IF(mmap, 2, PROT_EXEC, 0),		/* the same; and no code */
+	CALL(rt_sigprocmask),			/* glibc, where a thread starts, ends or is signalled */
+	CALL(rt_sigreturn),			/* vcpu.c's signal */
+	CALL(restart_syscall),			/* after a stop by the debugger or the shell */
+	CALL(exit), CALL(exit_group),
+	/* serial.c's on_crash(), abort(): a crash is to look like one, and leave the terminal as it was. */
+	CALL(rt_sigaction), CALL(getpid), CALL(gettid), CALL(tgkill),
+	IOCTL(TCSETS), IOCTL(TCGETS),		/* tcsetattr() looks whether it was done */
+	END
+};
+
+/* vcpu.c, and the device model below it. */
+static const struct sandbox_call vcpu[] = {
+	IOCTL(KVM_RUN), IOCTL(KVM_GET_REGS), IOCTL(KVM_KVMCLOCK_CTRL),
+	IOCTL(KVM_SET_GSI_ROUTING), IOCTL(KVM_IRQFD), IOCTL(KVM_IRQ_LINE),	/* irq.c */
+	IOCTL(KVM_IOEVENTFD),						/* ioeventfd.c */
+	IOCTLS(VHOST_VIRTIO), IOCTLS(VKICK_IOCTL_TYPE),			/* datapath_kernel.c starts and stops */
+	CALL(poll),							/* msix.c: is it pending? */
+	CALL(epoll_ctl),						/* iothread.c's kicks; serial.c's stdin */
+	CALL(fdatasync),						/* dev_blk.c: no write-back any more */
+	CALL(close),							/* blk_sqe.c's ring */
+	END
+};
+
+/* iothread.c, and what a class's serve() does in it. */
+static const struct sandbox_call io[] = {
+	CALL(epoll_wait),
+	CALL(getrandom),			/* dev_rng.c */
+	CALL(mremap), CALL(sched_getaffinity),	/* the same in glibc 2.41: a state for each CPU */
+	END
+};
+
+/* blk_thread.c, blk_sqe.c. It has no way to a second ring: what its own may do is limited in blk_restrict.c. */
+static const struct sandbox_call disk[] = {
+	CALL(io_uring_enter),
+	URING_REGISTER(IORING_REGISTER_ENABLE_RINGS), URING_REGISTER(IORING_REGISTER_IOWQ_MAX_WORKERS),
+	URING_REGISTER(IORING_REGISTER_BUFFERS), URING_REGISTER(IORING_UNREGISTER_BUFFERS),
+	CALL(preadv), CALL(pwritev), CALL(fdatasync),	/* files in memory */
+	CALL(unlink),				/* the control socket, when it has to die() */
+	END
+};
+
+/* blk_discard.c */
+static const struct sandbox_call discard[] = {
+	IOCTL(BLKDISCARD),
+	END
+};
+
+/* thread.c: pthread_create(), and what a new thread does before it has its own filter. */
+#define NEW_THREADS \
+	/* Its flags cannot be looked at; glibc then takes clone(), where they can: threads, no processes. */ \
+	CALL_FAILS(clone3, ENOSYS), CALL_IF(clone, 0, CLONE_THREAD, CLONE_THREAD), \
+	CALL_IF(mprotect, 2, PROT_EXEC, 0),	/* stacks */ \
+	CALL(set_robust_list), CALL(rseq), \
+	CALL_IF(prctl, 0, ALL, PR_SET_NAME), CALL_IF(seccomp, 0, ALL, SECCOMP_SET_MODE_FILTER)
+
+static const struct sandbox_call maker[] = {
+	NEW_THREADS,
+	CALL(io_uring_setup),			/* blk_sqe.c's ring, and what is fixed of it */
+	URING_REGISTER(IORING_REGISTER_FILES), URING_REGISTER(IORING_REGISTER_RESTRICTIONS),
+	CALL(close),				/* what could not be made after all */
+	END
+};
+
+/* loop.c and what it waits for, above all ctl.c; and from a guest's reset to its next boot. */
+static const struct sandbox_call main_calls[] = {
+	NEW_THREADS,				/* vCPUs' and the maker */
+	IOCTLS(KVMIO),				/* vm.c: a new VM at each boot */
+	CALL(pread64),				/* boot/: the images, again */
+	CALL(epoll_wait),
+	CALL(accept4), CALL(sendto), CALL(close),		/* ctl.c */
+	CALL(openat),				/* switch: the module's nodes; see landlock.c */
+	CALL(epoll_create1), CALL(eventfd2),	/* switch: iothread.c, blk_uring.c */
+	CALL(io_uring_setup), CALL(fstatfs),	/* switch: blk_uring.c */
+	CALL(newfstatat), CALL(fstat),		/* resize: blk_file.c; which of the two depends on glibc */
+	CALL(ftruncate), IOCTL(BLKGETSIZE64),	/* the same */
+	CALL(dup), CALL_IF(fcntl, 1, ALL, F_GETFL), CALL(lseek),	/* stats.c: /proc/self/smaps */
+	CALL(mremap),				/* realloc(), of JSON */
+	CALL(unlink),				/* ctl.c's socket, at the end */
+	END
+};
+
+const struct sandbox_kind sandbox_kinds[NR_THREAD_KINDS] = {
+	[THREAD_MAIN] = { "main", main_calls, 1U << THREAD_VCPU | 1U << THREAD_MAKER },
+	[THREAD_VCPU] = { "vcpu", vcpu, 0 },
+	[THREAD_MAKER] = { "maker", maker, 1U << THREAD_IO | 1U << THREAD_DISK | 1U << THREAD_DISCARD },
+	[THREAD_IO] = { "io", io, 0 },
+	[THREAD_DISK] = { "disk", disk, 0 },
+	[THREAD_DISCARD] = { "discard", discard, 0 },
+};
+
+static void each(const struct sandbox_call *list, void (*act)(const struct sandbox_call *call, void *arg), void *arg)
+{
+	for (; list->nr >= 0; list++)
+		act(list, arg);
+}
+
+static void each_own(enum thread_kind kind, void (*act)(const struct sandbox_call *call, void *arg), void *arg)
+{
+	unsigned int i;
+
+	each(sandbox_kinds[kind].calls, act, arg);
+	for (i = 0; i < NR_THREAD_KINDS; i++)
+		if (sandbox_kinds[kind].heirs & 1U << i)
+			each_own(i, act, arg);
+}
+
+void sandbox_each_call(enum thread_kind kind, void (*act)(const struct sandbox_call *call, void *arg), void *arg)
+{
+	each(sandbox_common, act, arg);
+	each_own(kind, act, arg);
+}
