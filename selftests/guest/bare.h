@@ -69,6 +69,7 @@ bool passed(const struct deadline *d);
 #define MAX_DEVICES	4
 #define MAX_NUM		64
 #define ID_BLOCK	2
+#define TYPE_GET_ID	8
 #define ID_RNG		4
 #define F_VERSION_1	(1ULL << 32)
 #define F_RING_RESET	(1ULL << 40)
@@ -130,6 +131,11 @@ struct ring *ring_of(struct device *d);
 /* Descriptors of one request; and @n requests made available, then a kick. */
 u32 per_request(const struct device *d);
 void post(struct device *d, u32 n);
+/*
+ * The same, of a disk whose medium stands still; until they are in flight: off the ring, where a reset would find
+ * none of them. The last one asks for the disk's ID alone, so that it is used once those before it were taken.
+ */
+void post_in_flight(struct device *d, u32 n);
 void kick(struct device *d);
 /* Until all of them are used; or it fails. They are right. */
 void await_all(struct device *d);

@@ -243,18 +243,42 @@ static void describe(struct device *d, u32 i)
 }
 
 /* Once after each set-up: request i is in descriptors of its own. */
-void post(struct device *d, u32 n)
+static void prepare(struct device *d, u32 n)
 {
-	struct ring *r = ring_of(d);
 	u32 i;
 
 	for (i = 0; i < n; i++) {
 		describe(d, i);
-		r->avail.ring[i] = i * per_request(d);
+		ring_of(d)->avail.ring[i] = i * per_request(d);
 	}
-	__atomic_store_n(&r->avail.idx, n, __ATOMIC_SEQ_CST);
+}
+
+static void make_available(struct device *d, u32 n)
+{
+	__atomic_store_n(&ring_of(d)->avail.idx, n, __ATOMIC_SEQ_CST);
 	d->posted = n;
 	kick(d);
+}
+
+void post(struct device *d, u32 n)
+{
+	prepare(d, n);
+	make_available(d, n);
+}
+
+void post_in_flight(struct device *d, u32 n)
+{
+	const volatile struct ring *r = ring_of(d);
+	struct deadline end = soon();
+
+	prepare(d, n);
+	d->requests[n - 1].header.type = TYPE_GET_ID;
+	make_available(d, n);
+	while (!r->used.idx)
+		if (passed(&end))
+			fail("%s: does not tell its ID", name_of(d));
+	if (r->used.idx != 1 || r->used.ring[0].id != (n - 1) * per_request(d))
+		fail("%s: %u requests were used, first that at %u", name_of(d), r->used.idx, r->used.ring[0].id);
 }
 
 void kick(struct device *d)

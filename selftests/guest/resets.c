@@ -180,7 +180,7 @@ void test_stall(void)
 	start_device(d, 64);
 	say("ready");
 	await_word();
-	post(d, as_many_as_fit(d));
+	post_in_flight(d, as_many_as_fit(d));
 	say("%s: full", name_of(d));
 	if (has_word("queue"))
 		reset_queue(d);
