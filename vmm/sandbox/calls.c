@@ -20,6 +20,7 @@
 #include <linux/vkick.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include "sandbox.h"
@@ -110,6 +111,7 @@ static const struct sandbox_call main_calls[] = {
 	CALL(pread64),				/* boot/: the images, again */
 	CALL(epoll_wait),
 	CALL(accept4), CALL(sendto), CALL(close),		/* ctl.c */
+	CALL_IF(setsockopt, 2, ALL, SO_SNDBUF),			/* the same */
 	CALL(openat),				/* switch: the module's nodes; see landlock.c */
 	CALL(epoll_create1), CALL(eventfd2),	/* switch: iothread.c, blk_uring.c */
 	CALL(io_uring_setup), CALL(fstatfs),	/* switch: blk_uring.c */
