@@ -47,6 +47,7 @@ run_tests()
 			failed=1
 			echo "not ok $n $test"
 			show_run
+			vm_kill		# which the next one would find in its place
 		fi
 	done
 	exit $failed
