@@ -282,8 +282,7 @@ TEST_F(full, packets_wait_in_the_ring_and_nobody_spins)
 	ASSERT_GT(FULL_FRAMES, used);
 
 	net_run("tc qdisc change dev veth0 root tbf rate 1gbit burst 1000000 limit 10000000");
-	for (i = 0; i < FULL_FRAMES; i++)
-		net_peer_expect(n, frames[i], 1000);
+	net_peer_expect_all(n, frames[0], 1000, FULL_FRAMES);
 	while (used < FULL_FRAMES) {
 		rig_complete(n->tx, NULL);
 		used += 1 + taken(n);

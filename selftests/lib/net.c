@@ -332,6 +332,29 @@ void net_peer_expect(struct net *n, const u8 *frame, u32 len)
 	CHECK(!memcmp(got, frame, len), "a frame of %u bytes arrived as another", len);
 }
 
+void net_peer_expect_all(struct net *n, const u8 *frames, u32 len, u32 nr)
+{
+	bool *seen = calloc(nr, sizeof(*seen));
+	u8 *got = malloc(len);
+	u32 i, left;
+
+	CHECK(seen && got, "malloc");
+	for (left = nr; left; left--) {
+		ssize_t bytes;
+
+		CHECK(peer_readable(n, DEADLINE_MS), "%u of %u frames did not arrive", left, nr);
+		bytes = recv(n->peer, got, len, MSG_TRUNC);
+		CHECK(bytes == (ssize_t)len, "%zd bytes arrived, not %u", bytes, len);
+		for (i = 0; i < nr; i++)
+			if (!seen[i] && !memcmp(got, frames + i * len, len))
+				break;
+		CHECK(i < nr, "a frame arrived that is none of the %u that did not yet", left);
+		seen[i] = true;
+	}
+	free(got);
+	free(seen);
+}
+
 bool net_peer_quiet(struct net *n)
 {
 	return !peer_readable(n, QUIET_MS);

@@ -120,6 +120,11 @@ void net_send(struct net *n, const u8 *frame, u32 len, u32 segs);
 
 /* What the peer gets next has to be @frame. */
 void net_peer_expect(struct net *n, const u8 *frame, u32 len);
+/*
+ * It gets @nr frames of @len bytes, each once and as it was, in whatever order: a queueing discipline's packets come from
+ * the CPU that happens to dequeue them, and each CPU has a backlog of its own.
+ */
+void net_peer_expect_all(struct net *n, const u8 *frames, u32 len, u32 nr);
 /* Whether nothing is there for the peer. */
 bool net_peer_quiet(struct net *n);
 void net_peer_send(struct net *n, const u8 *frame, u32 len);
