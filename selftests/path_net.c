@@ -170,7 +170,7 @@ FIXTURE_TEARDOWN(edge)
 	free(self->frame);
 }
 
-/* Many in the ring at a time: in their order, each once. */
+/* Many in the ring at a time: each once, and from a tap in their order. Behind other sockets there are backlogs, one for each CPU. */
 TEST_F(edge, sent_frames_keep_their_order)
 {
 	struct net *n = &self->n;
@@ -187,8 +187,11 @@ TEST_F(edge, sent_frames_keep_their_order)
 			ASSERT_LE(0, drv_add1(&n->tx->drv, gpa, n->hdr + 100, false));
 		}
 		drv_kick(&n->tx->drv, n->tx->kick);
+		if (variant->conf.kind != NET_TAP)
+			net_peer_expect_all(n, frames[0], 100, 128);
 		for (i = 0; i < 128; i++) {
-			net_peer_expect(n, frames[i], 100);
+			if (variant->conf.kind == NET_TAP)
+				net_peer_expect(n, frames[i], 100);
 			rig_complete(n->tx, NULL);
 		}
 	}
