@@ -178,12 +178,19 @@ bool vk_net_backend_readable(struct vk_net_backend *b)
 	return !skb_queue_empty_lockless(&b->sock->sk->sk_receive_queue);
 }
 
+/* There is something to do after all, so that the queue is not to be woken for it. */
+static bool vk_net_no_wait(struct vk_net_backend *b)
+{
+	WRITE_ONCE(b->waits, false);
+	return true;
+}
+
 /* No packet was there: have the queue woken by the next. */
 bool vk_net_backend_wait_rx(struct vk_net_backend *b)
 {
 	WRITE_ONCE(b->waits, true);
 	smp_mb();		/* (S) */
-	return vk_net_backend_readable(b);
+	return vk_net_backend_readable(b) && vk_net_no_wait(b);
 }
 
 /*
@@ -198,7 +205,7 @@ bool vk_net_backend_wait_tx(struct vk_net_backend *b, int err)
 		return false;
 	/* Room came just now: if it has none it has at most half as much in use. */
 	if (err == -EAGAIN)
-		return true;
+		return vk_net_no_wait(b);
 	/* It has room and still does not take it, and will not say when it would. */
 	mod_delayed_work(system_wq, &b->retry, VK_NET_RETRY_JIFFIES);
 	return false;
