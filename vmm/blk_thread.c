@@ -389,8 +389,7 @@ static void run(struct blk_thread *t)
 static void park(struct blk_thread *t)
 {
 	sem_post(&t->parked);
-	while (sem_wait(&t->go))
-		;	/* interrupted */
+	thread_await(&t->go);
 }
 
 void *blk_thread_run(void *arg)

@@ -97,8 +97,9 @@ static u32 nr_requests(const struct blk_thread *t)
 	return any ? n : 0;
 }
 
-static int make_thread(struct blk_thread *t)
+static int make_thread(void *arg)
 {
+	struct blk_thread *t = arg;
 	struct virtio_dev *dev = t->u->dp.dev;
 	u32 requests = nr_requests(t), i;
 	char name[16];
@@ -120,12 +121,6 @@ static int make_thread(struct blk_thread *t)
 	}
 	t->made = true;
 	return 0;
-}
-
-static void await(sem_t *sem)
-{
-	while (sem_wait(sem))
-		;	/* interrupted */
 }
 
 static void end_thread(struct blk_thread *t)
@@ -163,7 +158,7 @@ static void stop_thread(struct blk_thread *t)
 		return;
 	atomic_store(&t->order, BLK_ORDER_STOP);
 	vm_signal_eventfd(t->stop_fd);
-	await(&t->parked);
+	thread_await(&t->parked);
 	t->started = false;
 }
 
@@ -173,7 +168,7 @@ static void order(struct blk_thread *t, u32 what, unsigned int queue)
 	t->order_queue = queue;
 	atomic_store(&t->order, what);
 	vm_signal_eventfd(t->stop_fd);
-	await(&t->done);
+	thread_await(&t->done);
 }
 
 /* ---- The interface --------------------------------------------------- */
@@ -246,7 +241,7 @@ static int uring_prepare(struct datapath *dp)
 	/* Each pins all of guest memory: at the same time. */
 	for (i = 0; i < u->nr_threads; i++)
 		if (u->threads[i].made)
-			await(&u->threads[i].parked);
+			thread_await(&u->threads[i].parked);
 	if (err)
 		uring_release(dp);
 	return err;
@@ -260,9 +255,9 @@ static int uring_start_queue(struct datapath *dp, unsigned int i)
 
 	/* It has none if no queue of its was enabled so far. */
 	if (!err && !t->started) {
-		err = make_thread(t);
+		err = thread_call(make_thread, t);
 		if (!err)
-			await(&t->parked);
+			thread_await(&t->parked);
 	}
 	if (err) {
 		free_queue(&u->q[i]);

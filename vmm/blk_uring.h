@@ -21,7 +21,6 @@
 #define BLK_URING_H
 
 #include <liburing.h>
-#include <semaphore.h>
 
 #include "blk_req.h"
 #include "latency.h"

@@ -13,7 +13,6 @@
 #define DATAPATH_H
 
 #include <linux/vkick.h>
-#include <semaphore.h>
 
 #include "vmm.h"
 

@@ -25,12 +25,6 @@ static int watch(struct iothread *io, int op, int fd, u32 tag)
 	return epoll_ctl(io->epoll_fd, op, fd, &ev) ? -errno : 0;
 }
 
-static void await(sem_t *sem)
-{
-	while (sem_wait(sem))
-		;	/* interrupted */
-}
-
 static void *run(void *arg)
 {
 	struct iothread *io = arg;
@@ -56,7 +50,7 @@ static void *run(void *arg)
 		if (told) {
 			/* What was signalled still is. */
 			sem_post(&io->parked);
-			await(&io->go);
+			thread_await(&io->go);
 			again = all;
 			continue;
 		}
@@ -135,7 +129,7 @@ int iothread_set_fd(struct iothread *io, unsigned int i, int fd)
 	if (err)
 		return err;
 	vm_signal_eventfd(io->stop_fd);
-	await(&io->parked);
+	thread_await(&io->parked);
 	vm_drain_eventfd(io->stop_fd);
 	if (fd < 0 && io->fd[i] >= 0)
 		watch(io, EPOLL_CTL_DEL, io->fd[i], i);

@@ -10,7 +10,6 @@
  * It has that done by one that no guest talks to.
  */
 #include <errno.h>
-#include <semaphore.h>
 #include <string.h>
 
 #include "vmm.h"
@@ -35,7 +34,7 @@ static struct {
 	int ret;
 } maker = { .callers = PTHREAD_MUTEX_INITIALIZER };
 
-static void await(sem_t *sem)
+void thread_await(sem_t *sem)
 {
 	while (sem_wait(sem))
 		;	/* interrupted */
@@ -68,7 +67,7 @@ int thread_start(pthread_t *thread, enum thread_kind kind, const char *name,
 	pthread_attr_destroy(&attr);
 	if (err)
 		return err;
-	await(&s.entered);
+	thread_await(&s.entered);
 	if (s.err)
 		pthread_join(*thread, NULL);
 	return s.err;
@@ -78,7 +77,7 @@ static void *make(void *arg)
 {
 	(void)arg;
 	for (;;) {
-		await(&maker.called);
+		thread_await(&maker.called);
 		maker.ret = maker.call(maker.arg);
 		sem_post(&maker.returned);
 	}
@@ -95,7 +94,7 @@ int thread_call(int (*call)(void *arg), void *arg)
 	maker.call = call;
 	maker.arg = arg;
 	sem_post(&maker.called);
-	await(&maker.returned);
+	thread_await(&maker.returned);
 	ret = maker.ret;
 	pthread_mutex_unlock(&maker.callers);
 	return ret;

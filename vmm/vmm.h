@@ -27,6 +27,7 @@
 #define VMM_H
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -97,6 +98,8 @@ int thread_start(pthread_t *thread, enum thread_kind kind, const char *name,
 int thread_call(int (*call)(void *arg), void *arg);
 /* From here on there is such a thread. die()s. */
 void thread_start_maker(void);
+/* sem_wait(), whatever signals come. */
+void thread_await(sem_t *sem);
 
 /* ---- bus.c: all under vm->lock ----------------------------------------- */
 

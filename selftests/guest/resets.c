@@ -93,6 +93,15 @@ void test_queue_reset(void)
 		}
 		post(d, as_many_as_fit(d));
 		await_all(d);
+
+		/* Without one at DRIVER_OK, and then with one: whatever serves it has to begin then. */
+		reset_device(d);
+		negotiate(d, F_VERSION_1 | F_RING_RESET);
+		driver_ok(d);
+		reset_queue(d);
+		set_up_queue(d, 64);
+		post(d, as_many_as_fit(d));
+		await_all(d);
 		reset_device(d);
 		say("%s: %u queue resets", name_of(d), n);
 	}
