@@ -6,13 +6,14 @@
  */
 #include "machine.h"
 
+#include "fakedp.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/pci_regs.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_pci.h>
 #include <poll.h>
-#include <semaphore.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,20 +32,6 @@
 
 #define ISR_QUEUE	1
 
-/**
- * struct fake - a datapath that serves nothing, and minds the rules of datapath.h
- * @served: queues that it would serve, a bit each
- * @stalls: a stop takes until @let_go; it says so with @stalled
- */
-struct fake {
-	struct datapath dp;
-	bool runs;
-	u64 served;
-	u32 starts;
-	bool stalls;
-	sem_t stalled, let_go;
-};
-
 /* What a device's driver is to be told of: vectors' events by message, queues' by message or the ISR status register. */
 struct owed {
 	bool owed;
@@ -55,8 +42,6 @@ static struct {
 	struct vm vm;
 	struct opts opts;
 	bool late;		/* the main thread is */
-	struct fake fake[MACHINE_MAX_DEVICES];
-	unsigned int nr_fakes;
 	struct owed vector[MACHINE_MAX_DEVICES][MSIX_MAX_VECTORS];
 	struct owed queue[MACHINE_MAX_DEVICES][VIRTIO_MAX_QUEUES];
 } m;
@@ -172,138 +157,36 @@ void __wrap_virtio_queue_reset(struct virtio_dev *d, unsigned int i)
 	__real_virtio_queue_reset(d, i);
 }
 
-/* ---- The fake datapath ------------------------------------------------------------- */
-
-static struct fake *fake_of(struct datapath *dp)
-{
-	return container_of(dp, struct fake, dp);
-}
-
-static const struct datapath_ops fake_ops;
-
-static struct datapath *fake_open(struct virtio_dev *dev, char *why)
-{
-	struct fake *f = &m.fake[m.nr_fakes++];
-
-	(void)why;
-	sem_init(&f->stalled, 0, 0);
-	sem_init(&f->let_go, 0, 0);
-	f->dp = (struct datapath) {
-		.ops = &fake_ops, .dev = dev, .features = ~0UL, .max_queue_size = 1024,
-	};
-	return &f->dp;
-}
-
-/* Refuses what the real ones refuse. */
-static int fake_start_queue(struct datapath *dp, unsigned int i)
-{
-	struct datapath_queue *r = &dp->dev->ring[i];
-	struct fake *f = fake_of(dp);
-	struct vring_dev ring;
-	int err = datapath_load_ring(dp->dev, r, &ring);
-
-	CHECK(r->enabled && !(f->served & 1ULL << i), "%s: queue %u is started", dp->dev->name, i);
-	CHECK(err || vring_save(&ring) == r->state, "%s: queue %u: state", dp->dev->name, i);
-	if (!err)
-		f->served |= 1ULL << i;
-	return err;
-}
-
-static int fake_start(struct datapath *dp)
-{
-	struct fake *f = fake_of(dp);
-	unsigned int i;
-	int err = 0;
-
-	CHECK(!f->runs && !f->served, "%s: started twice", dp->dev->name);
-	for (i = 0; i < dp->dev->nr_queues && !err; i++)
-		if (dp->dev->ring[i].enabled)
-			err = fake_start_queue(dp, i);
-	if (err) {
-		f->served = 0;
-		return err;
-	}
-	f->runs = true;
-	f->starts++;
-	return 0;
-}
-
-static void stall(struct fake *f)
-{
-	if (!f->stalls)
-		return;
-	sem_post(&f->stalled);
-	while (sem_wait(&f->let_go))
-		;	/* interrupted */
-	f->stalls = false;
-}
-
-static void fake_stop(struct datapath *dp)
-{
-	CHECK(fake_of(dp)->runs, "%s: stopped, and did not run", dp->dev->name);
-	stall(fake_of(dp));
-	fake_of(dp)->runs = false;
-	fake_of(dp)->served = 0;
-}
-
-static void fake_stop_queue(struct datapath *dp, unsigned int i)
-{
-	CHECK(fake_of(dp)->served & 1ULL << i, "%s: queue %u is stopped, and did not run", dp->dev->name, i);
-	stall(fake_of(dp));
-	fake_of(dp)->served &= ~(1ULL << i);
-}
-
-static void fake_stats(struct datapath *dp, unsigned int i, struct datapath_stats *s)
-{
-	(void)dp, (void)i;
-	*s = (struct datapath_stats) { 0 };
-}
-
-static void fake_config_changed(struct datapath *dp)
-{
-	(void)dp;
-}
-
-static const struct datapath_ops fake_ops = {
-	.name = "fake",
-	.open = fake_open,
-	.start = fake_start,
-	.stop = fake_stop,
-	.start_queue = fake_start_queue,
-	.stop_queue = fake_stop_queue,
-	.stats = fake_stats,
-	.config_changed = fake_config_changed,
-};
+/* ---- Its datapaths ------------------------------------------------------------------- */
 
 bool machine_runs(unsigned int dev)
 {
-	return fake_of(dev_at(dev)->datapath)->runs;
+	return fakedp_runs(dev_at(dev)->datapath);
 }
 
 u32 machine_starts(unsigned int dev)
 {
-	return fake_of(dev_at(dev)->datapath)->starts;
+	return fakedp_starts(dev_at(dev)->datapath);
 }
 
 u64 machine_served(unsigned int dev)
 {
-	return fake_of(dev_at(dev)->datapath)->served;
+	return fakedp_served(dev_at(dev)->datapath);
 }
 
 void machine_stall(unsigned int dev)
 {
-	fake_of(dev_at(dev)->datapath)->stalls = true;
+	fakedp_stall(dev_at(dev)->datapath);
 }
 
 void machine_await_stall(unsigned int dev)
 {
-	while (sem_wait(&fake_of(dev_at(dev)->datapath)->stalled))
-		;	/* interrupted */
+	fakedp_await_stall(dev_at(dev)->datapath);
 }
 
 void machine_let_go(unsigned int dev)
 {
-	sem_post(&fake_of(dev_at(dev)->datapath)->let_go);
+	fakedp_let_go(dev_at(dev)->datapath);
 }
 
 /* ---- Making it ----------------------------------------------------------------------- */
@@ -342,7 +225,7 @@ void machine_init_more(char *const *words, unsigned int nr)
 	CHECK(m.opts.nr_devices <= MACHINE_MAX_DEVICES, "%u devices", m.opts.nr_devices);
 	for (i = 0; i < m.opts.nr_devices; i++)
 		if (i != RNG_USER)
-			m.opts.devices[i].datapath = &fake_ops;
+			m.opts.devices[i].datapath = &fakedp_ops;
 
 	m.vm = (struct vm) { .opts = &m.opts, .state = VM_RUNNING, .start_ns = monotonic_ns() };
 	pthread_mutex_init(&m.vm.lock, NULL);
@@ -754,7 +637,7 @@ static void check_device(struct virtio_dev *d)
 	CHECK(!d->running || s & VIRTIO_CONFIG_S_DRIVER_OK, "%s: runs without a driver", d->name);
 	CHECK(d->running || d->held || s & VIRTIO_CONFIG_S_NEEDS_RESET || !(s & VIRTIO_CONFIG_S_DRIVER_OK),
 	      "%s: its driver thinks that it runs", d->name);
-	CHECK(d->datapath->ops != &fake_ops || fake_of(d->datapath)->runs == d->running, "%s: datapath", d->name);
+	CHECK(d->datapath->ops != &fakedp_ops || fakedp_runs(d->datapath) == d->running, "%s: datapath", d->name);
 	CHECK(d->config_vector < d->msix.nr || d->config_vector == MSIX_NO_VECTOR, "%s: config vector", d->name);
 	for (i = 0; i < d->nr_queues; i++) {
 		CHECK(d->ring[i].num && d->ring[i].num <= d->queue_size, "%s: queue of %u", d->name, d->ring[i].num);
@@ -766,8 +649,8 @@ static void check_device(struct virtio_dev *d)
 		enabled |= (u64)d->ring[i].enabled << i;
 	}
 	CHECK(!d->stopping, "%s: a stop does not end", d->name);
-	CHECK(d->datapath->ops != &fake_ops || fake_of(d->datapath)->served == (d->running ? enabled : 0),
-	      "%s: queues %#llx are served, of %#llx", d->name, (unsigned long long)fake_of(d->datapath)->served,
+	CHECK(d->datapath->ops != &fakedp_ops || fakedp_served(d->datapath) == (d->running ? enabled : 0),
+	      "%s: queues %#llx are served, of %#llx", d->name, (unsigned long long)fakedp_served(d->datapath),
 	      (unsigned long long)enabled);
 }
 
