@@ -220,7 +220,7 @@ int main(int argc, char **argv)
 	}
 	CHECK(rounds > 0 && run_ms > 0, "nothing to measure");
 	net_unshare();
-	net_run("modprobe -qa vhost_net; [ -e /dev/vhost-net ]");
+	shell("modprobe -qa vhost_net; [ -e /dev/vhost-net ]");
 	tap = net_tap("tap0", HDR);
 	host = net_packet_socket("tap0", 0);
 	CHECK(!setsockopt(host, SOL_PACKET, PACKET_QDISC_BYPASS, &one, sizeof(one)),

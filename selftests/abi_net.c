@@ -97,7 +97,7 @@ TEST_F(abi, tap_without_a_device_is_einval)
 	EXPECT_EQ(-EINVAL, __net_set_backend(self->n.r.fd, 0, fd));
 	EXPECT_EQ(-EINVAL, __net_set_backend(self->n.r.fd, 1, fd));
 	close(fd);
-	net_run("ip link del tap0");
+	shell("ip link del tap0");
 	EXPECT_EQ(-EINVAL, __net_set_backend(self->n.r.fd, 0, self->n.backend));
 }
 
@@ -183,9 +183,9 @@ TEST_F(abi, backend_outlives_its_fd_and_nothing_else)
 	net_send(n, frame, 100, 1);
 	net_peer_expect(n, frame, 100);
 	net_set_backend(n, NET_RX, -1);
-	net_run("ip link show tap0 >/dev/null");
+	shell("ip link show tap0 >/dev/null");
 	net_set_backend(n, NET_TX, -1);
-	net_run("! ip link show tap0 >/dev/null 2>&1");
+	shell("! ip link show tap0 >/dev/null 2>&1");
 	n->backend = open("/dev/null", O_RDWR);
 }
 

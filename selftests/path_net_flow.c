@@ -226,17 +226,17 @@ FIXTURE_SETUP(full)
 		conf.features |= F_OWN_HDR;
 	net_open_stopped(n, &conf);
 	if (variant->kind == NET_TAP) {
-		net_run("ip link add veth0 type veth peer name veth1");
-		net_run("ip link set veth0 up; ip link set veth1 up; tc qdisc add dev tap0 clsact");
+		shell("ip link add veth0 type veth peer name veth1");
+		shell("ip link set veth0 up; ip link set veth1 up; tc qdisc add dev tap0 clsact");
 		net_wait_link("veth0", "veth1");
-		net_run("tc filter add dev tap0 ingress matchall action mirred egress redirect dev veth0");
+		shell("tc filter add dev tap0 ingress matchall action mirred egress redirect dev veth0");
 		ASSERT_EQ(0, ioctl(n->backend, TUNSETSNDBUF, &bytes));
 		close(n->peer);
 		n->peer = net_packet_socket("veth1", NET_ETHERTYPE);
 	} else {
 		ASSERT_EQ(0, setsockopt(n->backend, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes)));
 	}
-	net_run("tc qdisc add dev veth0 root tbf rate 8kbit burst 2000 limit 10000000");
+	shell("tc qdisc add dev veth0 root tbf rate 8kbit burst 2000 limit 10000000");
 	net_start(n, n->backend);
 }
 
@@ -281,7 +281,7 @@ TEST_F(full, packets_wait_in_the_ring_and_nobody_spins)
 	used += taken(n);
 	ASSERT_GT(FULL_FRAMES, used);
 
-	net_run("tc qdisc change dev veth0 root tbf rate 1gbit burst 1000000 limit 10000000");
+	shell("tc qdisc change dev veth0 root tbf rate 1gbit burst 1000000 limit 10000000");
 	net_peer_expect_all(n, frames[0], 1000, FULL_FRAMES);
 	while (used < FULL_FRAMES) {
 		rig_complete(n->tx, NULL);
@@ -306,7 +306,7 @@ TEST_F(full, base_is_exact_while_packets_wait)
 	used += taken(n);
 	EXPECT_EQ(drv_base_after(&n->tx->drv, used), vdev_get_base(n->r.fd, NET_TX));
 	net_set_backend(n, NET_TX, n->backend);
-	net_run("tc qdisc change dev veth0 root tbf rate 1gbit burst 1000000 limit 10000000");
+	shell("tc qdisc change dev veth0 root tbf rate 1gbit burst 1000000 limit 10000000");
 	while (used < FULL_FRAMES) {
 		rig_complete(n->tx, NULL);
 		used += 1 + taken(n);
@@ -394,7 +394,7 @@ TEST_F(flow, deleted_tap_loses_packets_and_breaks_nothing)
 		net_fill(n, self->frame, 100);
 		net_peer_send(n, self->frame, 100);
 	}
-	net_run("ip link del tap0");
+	shell("ip link del tap0");
 	net_offer(n, 0, n->hdr + 100, 1, 0);
 	for (i = 0; i < 10; i++)
 		net_send(n, self->frame, i % 2 ? 100 : 10000, 1);
@@ -421,10 +421,10 @@ TEST_F(flow, link_that_goes_down_comes_up_again)
 
 	for (i = 0; i < 5; i++) {
 		ping(n);
-		net_run("ip link set tap0 down");
+		shell("ip link set tap0 down");
 		net_send(n, self->frame, 10000, 1);
-		net_run("ip link set tap0 txqueuelen %u", 10 + 100 * i);
-		net_run("ip link set tap0 up");
+		shell("ip link set tap0 txqueuelen %u", 10 + 100 * i);
+		shell("ip link set tap0 up");
 		close(n->peer);
 		n->peer = net_packet_socket("tap0", NET_ETHERTYPE);
 	}

@@ -42,26 +42,13 @@ static void make_home(void)
 		home_error = errno;
 }
 
-static void run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-
-static void run(const char *fmt, ...)
-{
-	char line[256];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(line, sizeof(line), fmt, ap);
-	va_end(ap);
-	CHECK(!system(line), "%s", line);
-}
-
 /* It is built in, or gone wrong: which is seen soon enough. */
 static void load(const char *module)
 {
 	char line[128];
 
 	snprintf(line, sizeof(line), "modprobe -q %s || true", module);
-	run("%s", line);
+	shell("%s", line);
 }
 
 static int make_file(const char *path, u64 bytes)
@@ -117,9 +104,9 @@ static void need_ext4(void)
 
 	if (!mkdir(EXT4_DIR, 0700)) {
 		close(make_file(BACKING_HOME "/ext4.img", EXT4_BYTES));
-		run("mkfs.ext4 -q -F -b 4096 -m 0 -N 64 "
-		    "-E nodiscard,lazy_itable_init=1,lazy_journal_init=1 "
-		    BACKING_HOME "/ext4.img");
+		shell("mkfs.ext4 -q -F -b 4096 -m 0 -N 64 "
+		      "-E nodiscard,lazy_itable_init=1,lazy_journal_init=1 "
+		      BACKING_HOME "/ext4.img");
 		load("ext4");
 		fd = make_loop(BACKING_HOME "/ext4.img", LO_FLAGS_AUTOCLEAR, path, sizeof(path));
 		/* Kernels may mount nothing that somebody has open for writing. */

@@ -27,17 +27,6 @@
 
 #define PEER_BUFFER	(64 << 20)
 
-void net_run(const char *fmt, ...)
-{
-	char line[512];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(line, sizeof(line), fmt, ap);
-	va_end(ap);
-	CHECK(!system(line), "%s", line);
-}
-
 /* Without it nothing is sent that no test sent. */
 static void no_ipv6(const char *interfaces)
 {
@@ -159,7 +148,7 @@ static int macvtap(const char *lower, u32 hdr)
 	char path[64];
 	int fd;
 
-	net_run("modprobe -qa macvtap; ip link add link %s name mv0 type macvtap mode passthru", lower);
+	shell("modprobe -qa macvtap; ip link add link %s name mv0 type macvtap mode passthru", lower);
 	bring_up("mv0", NET_MTU);
 	net_wait_link("mv0", "veth1");
 	snprintf(path, sizeof(path), "/dev/tap%u", if_nametoindex("mv0"));
@@ -177,7 +166,7 @@ static void open_backend(struct net *n, enum net_kind kind)
 		n->peer = net_packet_socket("tap0", NET_ETHERTYPE);
 		return;
 	}
-	net_run("modprobe -qa veth; ip link add veth0 mtu %u type veth peer name veth1 mtu %u", NET_MTU, NET_MTU);
+	shell("modprobe -qa veth; ip link add veth0 mtu %u type veth peer name veth1 mtu %u", NET_MTU, NET_MTU);
 	bring_up("veth0", NET_MTU);
 	bring_up("veth1", NET_MTU);
 	net_wait_link("veth0", "veth1");

@@ -92,8 +92,6 @@ void net_unshare(void);
 /* Whether this kernel has it: commands that succeed, in a namespace that is thrown away. */
 bool net_can(const char *commands);
 bool net_has(enum net_kind kind);
-/* Runs a command of the host's; it must succeed. */
-void net_run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* A tap with a header of @hdr bytes (0: none), all offloads, up; its fd. */
 int net_tap(const char *name, u32 hdr);
 /* A packet socket of SOCK_RAW on an interface. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What every test needs: a loud way to die, deadlines, eventfds, /proc.
+ * What every test needs: a loud way to die, commands, deadlines, eventfds, /proc.
  *
  * in:  -
  * out: see util.h
@@ -57,6 +57,18 @@ int deadline_left_ms(const struct deadline *d)
 	u64 now = now_ns();
 
 	return now >= d->at_ns ? 0 : (d->at_ns - now + 999999) / 1000000;
+}
+
+void shell(const char *fmt, ...)
+{
+	char line[512];
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	CHECK(n >= 0 && n < (int)sizeof(line) && !system(line), "%s", line);
 }
 
 int ev_new(void)

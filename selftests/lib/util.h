@@ -63,6 +63,9 @@ bool deadline_passed(const struct deadline *d);
 /* Milliseconds left, rounded up; 0 if none. For poll(). */
 int deadline_left_ms(const struct deadline *d);
 
+/* Runs a command, which must succeed. */
+void shell(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
 /* Eventfds, non-blocking. */
 int ev_new(void);
 void ev_signal(int fd);
