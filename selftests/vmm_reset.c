@@ -16,6 +16,7 @@
 #include <linux/virtio_ring.h>
 #include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
 #define WINDOW		0xd0000000UL
 #define NUM		64
@@ -532,6 +533,33 @@ TEST_F_TIMEOUT(driver, ten_thousand_resets_under_load_leave_nothing_behind, 300)
 	EXPECT_LT(100, cut);
 	EXPECT_EQ(fds, proc_count("/proc/self/fd"));
 	EXPECT_EQ(threads, proc_count("/proc/self/task"));
+}
+
+/* ---- The end of a boot --------------------------------------------------------------------------- */
+
+static enum vm_state end_of(enum vm_state first, enum vm_state then)
+{
+	struct vm vm = { .state = VM_RUNNING, .wake_fd = vm_eventfd() };
+
+	vm_end(&vm, first);
+	vm_end(&vm, then);
+	close(vm.wake_fd);
+	return atomic_load(&vm.state);
+}
+
+/* The guest may reset while the main thread is about to take a signal, or `quit`, up. */
+TEST(quit_that_meets_a_reset_is_no_reboot)
+{
+	EXPECT_EQ(VM_QUIT, end_of(VM_RESET, VM_QUIT));
+	EXPECT_EQ(VM_QUIT, end_of(VM_REBOOT, VM_QUIT));
+}
+
+TEST(first_reason_to_end_counts_otherwise)
+{
+	EXPECT_EQ(VM_QUIT, end_of(VM_QUIT, VM_RESET));
+	EXPECT_EQ(VM_POWERED_OFF, end_of(VM_POWERED_OFF, VM_RESET));
+	EXPECT_EQ(VM_RESET, end_of(VM_RESET, VM_REBOOT));
+	EXPECT_EQ(VM_FAILED, end_of(VM_FAILED, VM_QUIT));
 }
 
 TEST_HARNESS_MAIN

@@ -228,10 +228,15 @@ void vm_power_off(struct vm *vm)
 
 void vm_end(struct vm *vm, enum vm_state why)
 {
-	enum vm_state running = VM_RUNNING;
+	enum vm_state was = VM_RUNNING;
 
-	if (atomic_compare_exchange_strong(&vm->state, &running, why))
-		vm_signal_eventfd(vm->wake_fd);
+	while (!atomic_compare_exchange_weak(&vm->state, &was, why)) {
+		bool boots_again = was == VM_RESET || was == VM_REBOOT;
+
+		if (was != VM_RUNNING && !(why == VM_QUIT && boots_again))
+			return;
+	}
+	vm_signal_eventfd(vm->wake_fd);
 }
 
 /* The region that holds @gpa, or NULL. */

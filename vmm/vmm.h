@@ -262,7 +262,10 @@ void vm_init(struct vm *vm, const struct opts *opts);
 /* A fresh KVM VM around the same RAM, with empty memory. die()s. */
 void vm_power_on(struct vm *vm);
 void vm_power_off(struct vm *vm);
-/* Ends this boot; the first caller's word counts. Any thread, any context. */
+/*
+ * Ends this boot; the first caller's word counts, but VM_QUIT, which would be lost in the next boot. That is the main
+ * thread's to say, in loop_run(). Others: any thread, any context.
+ */
 void vm_end(struct vm *vm, enum vm_state why);
 /* Return: the host's pointer to all of [gpa, gpa + len), or NULL. Any thread. */
 void *guest_ptr(const struct vm *vm, u64 gpa, u64 len);
