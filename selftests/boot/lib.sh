@@ -45,8 +45,8 @@ run_tests()
 			echo "ok $n $test${skip:+ # SKIP $skip}"
 		else
 			failed=1
+			show_run	# before the result, as selftests/check looks for what belongs to it
 			echo "not ok $n $test"
-			show_run
 			vm_kill		# which the next one would find in its place
 		fi
 	done
