@@ -226,18 +226,20 @@ add_guest_script()
 	(cd "$dir" && find . | cpio --quiet -o -H newc -R 0:0) >>"$initrd"
 }
 
-# own_kernel_with MODULE: L1's own kernel, as $own_kernel, with that module and what it needs in /mods of the next add_guest_script:
-# a generic one. Debian's cloud kernel reads no MP table.
-own_kernel_with()
+# other_kernel NAME MODULE...: $kernel is the directory of the newest kernel of that name, as Debian's package has it; the guest finds the modules,
+# with those that they need, in /mods, in order.
+other_kernel()
 {
-	local kernels=("${GUEST_KERNEL%/*/*}/linux-image-$(uname -r)"_*/bzImage) mods=$tmp/add/mods n=10 module
-	own_kernel=${kernels[-1]}
-	mkdir -p "$mods" && modprobe -S "$(uname -r)" --show-depends "$1" | awk '$1 == "insmod" { print $2 }' |
-		while read -r module; do
-			n=$((n + 1))
-			case $module in
-			*.xz) xz -dc "$module" >"$mods/$n.ko" ;;
-			*) cp "$module" "$mods/$n.ko" ;;
-			esac
-		done
+	local mods=$tmp/add/mods module n=10
+	kernel=$(compgen -G "${GUEST_KERNEL%/*/*}/linux-image-$1_*" | sort -V | tail -n 1)
+	[ -n "$kernel" ] || { say "no linux-image-$1 beside the guest's kernel: see lab/fetch"; return 1; }
+	rm -rf "$mods" && mkdir -p "$mods" || return
+	while read -r module; do
+		n=$((n + 1))
+		case $module in
+		*.xz) xz -dc "$module" >"$mods/$n.ko" ;;
+		*) cp "$module" "$mods/$n.ko" ;;
+		esac
+	done < <(modprobe -d "$kernel" -S "$(<"$kernel/release")" --show-depends -a "${@:2}" | awk '$1 == "insmod" && !seen[$2]++ { print $2 }')
+	[ $n -gt 10 ] || { say "no modules of $kernel"; return 1; }
 }
