@@ -159,7 +159,7 @@ static int user_start(struct datapath *dp)
 	u->io.ctx = u;
 	for (i = 0; i < u->io.nr; i++) {
 		u->io.fd[i] = -1;
-		if (!dev->ring[i].enabled)
+		if (!datapath_serves(dev, i))
 			continue;
 		err = load_queue(u, i);
 		if (err)

@@ -217,7 +217,7 @@ static int fake_start(struct datapath *dp)
 
 	CHECK(!f->runs && !f->served, "%s: started twice", dp->dev->name);
 	for (i = 0; i < dp->dev->nr_queues && !err; i++)
-		if (dp->dev->ring[i].enabled)
+		if (datapath_serves(dp->dev, i))
 			err = fake_start_queue(dp, i);
 	if (err) {
 		f->served = 0;
@@ -746,7 +746,7 @@ static bool check_pin(unsigned int dev, struct virtio_dev *d)
 static void check_device(struct virtio_dev *d)
 {
 	u8 s = d->status;
-	u32 i, enabled = 0;
+	u32 i, wanted = 0;
 
 	CHECK(!(s & VIRTIO_CONFIG_S_DRIVER_OK) || s & VIRTIO_CONFIG_S_FEATURES_OK, "%s: status %#x", d->name, s);
 	CHECK(!(s & VIRTIO_CONFIG_S_FEATURES_OK) || !(d->acked & ~d->offered), "%s: features", d->name);
@@ -762,11 +762,11 @@ static void check_device(struct virtio_dev *d)
 		CHECK(!d->q[i].was_reset || (!d->ring[i].enabled && s & VIRTIO_CONFIG_S_FEATURES_OK &&
 					     d->acked & 1UL << VIRTIO_F_RING_RESET), "%s: queue %u: reset", d->name, i);
 		CHECK(!d->q[i].resetting, "%s: queue %u: its reset does not end", d->name, i);
-		enabled |= d->ring[i].enabled << i;
+		wanted |= datapath_serves(d, i) << i;
 	}
 	CHECK(!d->stopping, "%s: a stop does not end", d->name);
-	CHECK(d->datapath->ops != &fake_ops || fake_of(d->datapath)->served == (d->running ? enabled : 0),
-	      "%s: queues %#x are served, of %#x", d->name, fake_of(d->datapath)->served, enabled);
+	CHECK(d->datapath->ops != &fake_ops || fake_of(d->datapath)->served == (d->running ? wanted : 0),
+	      "%s: queues %#x are served, of %#x", d->name, fake_of(d->datapath)->served, wanted);
 }
 
 static void check_read_only(const struct virtio_dev *d)
