@@ -39,7 +39,7 @@
 struct fake {
 	struct datapath dp;
 	bool runs;
-	u32 served;
+	u64 served;
 	u32 starts;
 	bool stalls;
 	sem_t stalled, let_go;
@@ -202,10 +202,10 @@ static int fake_start_queue(struct datapath *dp, unsigned int i)
 	struct vring_dev ring;
 	int err = datapath_load_ring(dp->dev, r, &ring);
 
-	CHECK(r->enabled && !(f->served & 1U << i), "%s: queue %u is started", dp->dev->name, i);
+	CHECK(r->enabled && !(f->served & 1UL << i), "%s: queue %u is started", dp->dev->name, i);
 	CHECK(err || vring_save(&ring) == r->state, "%s: queue %u: state", dp->dev->name, i);
 	if (!err)
-		f->served |= 1U << i;
+		f->served |= 1UL << i;
 	return err;
 }
 
@@ -248,9 +248,9 @@ static void fake_stop(struct datapath *dp)
 
 static void fake_stop_queue(struct datapath *dp, unsigned int i)
 {
-	CHECK(fake_of(dp)->served & 1U << i, "%s: queue %u is stopped, and did not run", dp->dev->name, i);
+	CHECK(fake_of(dp)->served & 1UL << i, "%s: queue %u is stopped, and did not run", dp->dev->name, i);
 	stall(fake_of(dp));
-	fake_of(dp)->served &= ~(1U << i);
+	fake_of(dp)->served &= ~(1UL << i);
 }
 
 static void fake_stats(struct datapath *dp, unsigned int i, struct datapath_stats *s)
@@ -285,7 +285,7 @@ u32 machine_starts(unsigned int dev)
 	return fake_of(dev_at(dev)->datapath)->starts;
 }
 
-u32 machine_served(unsigned int dev)
+u64 machine_served(unsigned int dev)
 {
 	return fake_of(dev_at(dev)->datapath)->served;
 }
@@ -746,7 +746,8 @@ static bool check_pin(unsigned int dev, struct virtio_dev *d)
 static void check_device(struct virtio_dev *d)
 {
 	u8 s = d->status;
-	u32 i, wanted = 0;
+	u64 wanted = 0;
+	u32 i;
 
 	CHECK(!(s & VIRTIO_CONFIG_S_DRIVER_OK) || s & VIRTIO_CONFIG_S_FEATURES_OK, "%s: status %#x", d->name, s);
 	CHECK(!(s & VIRTIO_CONFIG_S_FEATURES_OK) || !(d->acked & ~d->offered), "%s: features", d->name);
@@ -762,11 +763,11 @@ static void check_device(struct virtio_dev *d)
 		CHECK(!d->q[i].was_reset || (!d->ring[i].enabled && s & VIRTIO_CONFIG_S_FEATURES_OK &&
 					     d->acked & 1UL << VIRTIO_F_RING_RESET), "%s: queue %u: reset", d->name, i);
 		CHECK(!d->q[i].resetting, "%s: queue %u: its reset does not end", d->name, i);
-		wanted |= datapath_serves(d, i) << i;
+		wanted |= (u64)datapath_serves(d, i) << i;
 	}
 	CHECK(!d->stopping, "%s: a stop does not end", d->name);
 	CHECK(d->datapath->ops != &fake_ops || fake_of(d->datapath)->served == (d->running ? wanted : 0),
-	      "%s: queues %#x are served, of %#x", d->name, fake_of(d->datapath)->served, wanted);
+	      "%s: queues %#lx are served, of %#lx", d->name, fake_of(d->datapath)->served, wanted);
 }
 
 static void check_read_only(const struct virtio_dev *d)

@@ -85,7 +85,7 @@ void machine_main_thread(bool late);
 bool machine_runs(unsigned int dev);
 u32 machine_starts(unsigned int dev);
 /* The queues that it serves, a bit each. */
-u32 machine_served(unsigned int dev);
+u64 machine_served(unsigned int dev);
 /* Its next stop, or that of a queue, lasts until it is let go: as if something was in flight. */
 void machine_stall(unsigned int dev);
 void machine_await_stall(unsigned int dev);
