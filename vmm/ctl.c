@@ -111,7 +111,8 @@ static json_t *switch_datapath(const json_t *request)
 		return error_reply("no such device: see devices of status");
 	ops = to ? datapath_find(dev->class, to) : NULL;
 	if (!ops)
-		return error_reply("no such datapath: give kernel or user");
+		return error_reply(dev->class->vhost_node ? "no such datapath: give kernel, user or vhost" :
+							    "no such datapath: give kernel or user");
 	if (datapath_switch(dev, ops, why))
 		return error_reply(why);
 	pthread_mutex_lock(&ctl_vm->lock);
