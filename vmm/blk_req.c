@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "blk_req.h"
+#include "datapath.h"
 
 #define RANGE_UNMAP	(1ULL << 63)
 
@@ -33,37 +34,6 @@ size_t blk_req_bytes(const struct blk_disk *disk)
 }
 
 /* ---- Guest memory ---------------------------------------------------------------- */
-
-/*
- * Segments become pieces of this process's memory; neighbours become one. Return: how
- * many, at most @max; or -errno.
- */
-static int map(struct vm *vm, const struct vring_seg *seg, u32 nr, struct iovec *iov,
-	       u32 max)
-{
-	u32 n = 0, i;
-
-	for (i = 0; i < nr; i++) {
-		u64 gpa = seg[i].gpa;
-		u32 left = seg[i].len, contig;
-
-		for (; left; gpa += contig, left -= contig) {
-			const void *p;
-			int err = vring_io_lookup(vm, gpa, left, &p, &contig);
-
-			if (err)
-				return err;
-			if (n && (u8 *)iov[n - 1].iov_base + iov[n - 1].iov_len == p) {
-				iov[n - 1].iov_len += contig;
-				continue;
-			}
-			if (n == max)
-				return -E2BIG;
-			iov[n++] = (struct iovec) { (void *)p, contig };
-		}
-	}
-	return n;
-}
 
 /* The first @len bytes that lie behind the first @skip of @iov, into @buf. */
 static u32 copy_from(void *buf, const struct iovec *iov, u32 nr, u64 skip, u32 len)
@@ -349,11 +319,11 @@ int blk_req_begin(struct blk_req *r, struct blk_view *v, const struct vring_chai
 
 	if (!c->in_bytes || c->out_bytes < sizeof(hdr))
 		return -EINVAL;
-	nr_out = map(v->vm, c->segs, c->nr_out, v->iov, BLK_MAX_CHAIN);
+	nr_out = datapath_map(v->vm, c->segs, c->nr_out, v->iov, BLK_MAX_CHAIN);
 	if (nr_out < 0)
 		return nr_out;
-	nr_in = map(v->vm, c->segs + c->nr_out, c->nr_in, v->iov + nr_out,
-		    BLK_MAX_CHAIN - nr_out);
+	nr_in = datapath_map(v->vm, c->segs + c->nr_out, c->nr_in, v->iov + nr_out,
+			     BLK_MAX_CHAIN - nr_out);
 	if (nr_in < 0)
 		return nr_in;
 	out = (struct data) {

@@ -3,8 +3,9 @@
  * The control socket: JSON, a line in, a line out.
  *
  * in:  {"cmd": "status"}, or stats, pause, resume, reset, quit;
- *      {"cmd": "switch", "device": "disk0", "datapath": "user"}, or
- *      {"cmd": "resize", "device": "disk0", "bytes": 1073741824}, bytes optional
+ *      {"cmd": "switch", "device": "disk0", "datapath": "user"},
+ *      {"cmd": "resize", "device": "disk0", "bytes": 1073741824}, bytes optional, or
+ *      {"cmd": "link", "device": "net0", "link": "down"}
  * out: {"ok": true, ...} or {"ok": false, "error": "..."}
  *
  * The main thread waits for its clients among everything else, so that one which
@@ -78,6 +79,25 @@ static json_t *resize(const json_t *request)
 	return reply;
 }
 
+static json_t *set_link(const json_t *request)
+{
+	const char *name = json_string_value(json_object_get(request, "device"));
+	const char *to = json_string_value(json_object_get(request, "link"));
+	struct virtio_dev *dev = name ? find_device(name) : NULL;
+	const char *why;
+	json_t *reply;
+
+	if (!dev || !dev->class->link)
+		return error_reply("no such network device: see devices of status");
+	if (!to || (strcmp(to, "up") && strcmp(to, "down")))
+		return error_reply("no such state: give up or down");
+	pthread_mutex_lock(&ctl_vm->lock);
+	why = dev->class->link(dev, !strcmp(to, "up"));
+	reply = why ? error_reply(why) : ok_reply(stats_device_json(dev));
+	pthread_mutex_unlock(&ctl_vm->lock);
+	return reply;
+}
+
 static json_t *switch_datapath(const json_t *request)
 {
 	const char *name = json_string_value(json_object_get(request, "device"));
@@ -91,7 +111,8 @@ static json_t *switch_datapath(const json_t *request)
 		return error_reply("no such device: see devices of status");
 	ops = to ? datapath_find(dev->class, to) : NULL;
 	if (!ops)
-		return error_reply("no such datapath: give kernel or user");
+		return error_reply(dev->class->vhost_node ? "no such datapath: give kernel, user or vhost" :
+							    "no such datapath: give kernel or user");
 	if (datapath_switch(dev, ops, why))
 		return error_reply(why);
 	pthread_mutex_lock(&ctl_vm->lock);
@@ -152,10 +173,12 @@ static json_t *answer(const char *line, size_t bytes)
 		reply = ok_reply(json_object());
 	else if (!strcmp(cmd, "resize"))
 		reply = resize(request);
+	else if (!strcmp(cmd, "link"))
+		reply = set_link(request);
 	else if (!strcmp(cmd, "switch"))
 		reply = switch_datapath(request);
 	else
-		reply = error_reply("unknown cmd: give status, stats, pause, resume, shutdown, reset, resize, switch or quit");
+		reply = error_reply("unknown cmd: give status, stats, pause, resume, shutdown, reset, resize, link, switch or quit");
 	/* After the reply was made, whose state is still "running". */
 	if (cmd && !strcmp(cmd, "quit"))
 		vm_end(ctl_vm, VM_QUIT);

@@ -63,6 +63,10 @@ static json_t *make_request(char **args, int nr)
 	}
 	if (!strcmp(args[0], "resize"))
 		die_usage("ctl resize: give a disk, as disk0, then a size or none");
+	if (!strcmp(args[0], "link") && nr == 3)
+		return json_pack("{s:s, s:s, s:s}", "cmd", args[0], "device", args[1], "link", args[2]);
+	if (!strcmp(args[0], "link"))
+		die_usage("ctl link: give a network device, as net0, then up or down");
 	if (!strcmp(args[0], "switch") && nr == 3)
 		return json_pack("{s:s, s:s, s:s}", "cmd", args[0], "device", args[1],
 				 "datapath", args[2]);
@@ -80,7 +84,7 @@ int ctl_client(const char *path, char **args, int nr)
 	int fd;
 
 	if (!request)
-		die_usage("ctl %s: not a command: give status, stats, pause, resume, shutdown, reset, resize, switch or quit", cmd);
+		die_usage("ctl %s: not a command: give status, stats, pause, resume, shutdown, reset, resize, link, switch or quit", cmd);
 	fd = ctl_connect(path);
 	if (json_dumpfd(request, fd, JSON_COMPACT) || write(fd, "\n", 1) != 1)
 		die("ctl %s: %s", path, strerror(errno));

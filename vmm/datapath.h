@@ -16,9 +16,11 @@
 
 #include "vmm.h"
 
+struct iovec;
 struct virtio_class;
 struct virtio_dev;
 struct vring_dev;
+struct vring_seg;
 
 /**
  * struct datapath_queue - one virtqueue, between starts
@@ -121,8 +123,10 @@ static inline void datapath_stop(struct datapath *dp)
 }
 
 extern const struct datapath_ops datapath_kernel;
+extern const struct datapath_ops datapath_vhost;
 extern const struct datapath_ops datapath_user;
 extern const struct datapath_ops datapath_blk_user;
+extern const struct datapath_ops datapath_net_user;
 
 /* The kind called @name, as @class has it, or NULL. */
 const struct datapath_ops *datapath_find(const struct virtio_class *class, const char *name);
@@ -132,6 +136,11 @@ const struct datapath_ops *datapath_find(const struct virtio_class *class, const
 /* @r's ring, at its state. Return: 0 or -errno: the guest may have given any address. */
 int datapath_load_ring(struct virtio_dev *dev, const struct datapath_queue *r,
 		       struct vring_dev *ring);
+/*
+ * Segments become at most @max pieces of this process's memory; neighbours become one.
+ * Return: how many, or -errno: the guest may have given any address.
+ */
+int datapath_map(struct vm *vm, const struct vring_seg *seg, u32 nr, struct iovec *iov, u32 max);
 
 /* ---- iothread.c ------------------------------------------------------------ */
 
@@ -139,12 +148,16 @@ int datapath_load_ring(struct virtio_dev *dev, const struct datapath_queue *r,
 
 /**
  * struct iothread - a thread that waits for eventfds
+ * @kind: of thread, for the sandbox
+ * @files: of @fd, those that are no eventfds, a bit each: each time that one may be read from or written to
+ *	again counts as a signal, once
  * @leave: at the next signal of @stop_fd it ends; else it parks
  * @parked: it waits for @go, and touches nothing
  * @ready: called in it, once for each fd at the start, then whenever fd @i was
  *	signalled. Returns true to be called again, after the others had their turn.
  */
 struct iothread {
+	enum thread_kind kind;
 	const char *name;	/* of the thread, at most 15 characters */
 	pthread_t thread;
 	int epoll_fd;
@@ -154,6 +167,7 @@ struct iothread {
 	sem_t go;
 	unsigned int nr;
 	int fd[IOTHREAD_MAX_FDS];	/* -1: none */
+	u64 files;
 	bool (*ready)(void *ctx, unsigned int i, bool signalled);
 	void *ctx;
 };
@@ -169,6 +183,8 @@ int iothread_start(struct iothread *io);
  * ready() needs for @i is there. Return: 0 or -errno, which the latter alone can give.
  */
 int iothread_set_fd(struct iothread *io, unsigned int i, int fd);
+/* In the thread: a file did not take something. That it will counts as a signal. */
+void iothread_await_room(struct iothread *io, unsigned int i);
 /* Return: when the thread is no more. */
 void iothread_stop(struct iothread *io);
 

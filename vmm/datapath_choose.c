@@ -2,7 +2,7 @@
 /*
  * Which datapath serves a device: at first, and from a switch on.
  *
- * in:  datapath=kernel|user|auto, and the control socket's word while the guest runs
+ * in:  datapath=kernel|user|vhost|auto, and the control socket's word while the guest runs
  * out: dev->datapath
  *
  * A switch is a stop of one datapath and a start of the other, at the places in the rings
@@ -25,6 +25,8 @@ const struct datapath_ops *datapath_find(const struct virtio_class *class, const
 {
 	if (!strcmp(name, datapath_kernel.name))
 		return &datapath_kernel;
+	if (class->vhost_node && !strcmp(name, datapath_vhost.name))
+		return &datapath_vhost;
 	if (class->user && !strcmp(name, class->user->name))
 		return class->user;
 	return NULL;
@@ -48,7 +50,7 @@ static void check(const struct virtio_dev *dev, const struct device_opts *o)
 	const char *lacking = opts_ring_feature(o->ring_features_asked & ~dp->features);
 
 	if (lacking)
-		die("--%s %s=on: datapath=%s cannot: update the module, or leave it out",
+		die("--%s %s=on: datapath=%s cannot: leave it out, or choose another",
 		    o->class->name, lacking, dp->ops->name);
 	if (dev->queue_size > dp->max_queue_size)
 		die("--%s queue-size=%u: datapath=%s takes at most %u", o->class->name,
@@ -89,6 +91,10 @@ void datapath_stats(struct virtio_dev *dev, unsigned int i, struct datapath_stat
 		*s = dev->frozen[i];
 		return;
 	}
+	if (i >= dev->nr_served) {
+		*s = i == dev->nr_served ? dev->own.stats : (struct datapath_stats) { 0 };
+		return;
+	}
 	dev->datapath->ops->stats(dev->datapath, i, s);
 	s->kicks += past->kicks;
 	s->requests += past->requests;
@@ -105,7 +111,7 @@ static void keep_counters(struct virtio_dev *dev, struct datapath *old)
 	unsigned int i;
 
 	dev->datapath = old;
-	for (i = 0; i < dev->nr_queues; i++) {
+	for (i = 0; i < dev->nr_queues && i < dev->nr_served; i++) {
 		struct datapath_stats sum;
 
 		datapath_stats(dev, i, &sum);

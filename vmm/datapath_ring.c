@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A virtqueue laid over guest memory, for the datapaths that serve it in this process.
+ * A virtqueue laid over guest memory, and its buffers there, for the datapaths that serve it in this process.
  *
  * in:  addresses that the guest gave, unchecked; a state
- * out: a ring of ring/, or an error
+ * out: a ring of ring/, pieces of memory, or an error
  */
 #include <errno.h>
+#include <sys/uio.h>
 
 #include "virtio.h"
 
@@ -27,4 +28,30 @@ int datapath_load_ring(struct virtio_dev *dev, const struct datapath_queue *r,
 		return -EFAULT;
 	err = vring_init(ring, &cfg);
 	return err ? err : vring_load(ring, r->state);
+}
+
+int datapath_map(struct vm *vm, const struct vring_seg *seg, u32 nr, struct iovec *iov, u32 max)
+{
+	u32 n = 0, i;
+
+	for (i = 0; i < nr; i++) {
+		u64 gpa = seg[i].gpa;
+		u32 left = seg[i].len, contig;
+
+		for (; left; gpa += contig, left -= contig) {
+			const void *p;
+			int err = vring_io_lookup(vm, gpa, left, &p, &contig);
+
+			if (err)
+				return err;
+			if (n && (u8 *)iov[n - 1].iov_base + iov[n - 1].iov_len == p) {
+				iov[n - 1].iov_len += contig;
+				continue;
+			}
+			if (n == max)
+				return -E2BIG;
+			iov[n++] = (struct iovec) { (void *)p, contig };
+		}
+	}
+	return n;
 }

@@ -153,13 +153,14 @@ static int user_start(struct datapath *dp)
 	unsigned int i;
 	int err;
 
+	u->io.kind = THREAD_IO;
 	u->io.name = dev->name;
 	u->io.nr = dev->nr_queues;
 	u->io.ready = user_ready;
 	u->io.ctx = u;
 	for (i = 0; i < u->io.nr; i++) {
 		u->io.fd[i] = -1;
-		if (!dev->ring[i].enabled)
+		if (!datapath_serves(dev, i))
 			continue;
 		err = load_queue(u, i);
 		if (err)

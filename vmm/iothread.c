@@ -2,7 +2,7 @@
 /*
  * A thread that serves kicks: the userspace datapath's steps 2 and 3.
  *
- * in:  eventfds
+ * in:  eventfds; files, such as a tap
  * out: calls of ready(), for one at a time
  *
  * The thread lives from start to stop. A stop that joins it needs no further
@@ -18,9 +18,17 @@
 
 _Static_assert(IOTHREAD_MAX_FDS <= 64, "a bit each");
 
+static bool is_file(const struct iothread *io, u32 tag)
+{
+	return tag != STOP && io->files & 1UL << tag;
+}
+
 static int watch(struct iothread *io, int op, int fd, u32 tag)
 {
-	struct epoll_event ev = { .events = EPOLLIN, .data.u32 = tag };
+	struct epoll_event ev = {
+		.events = is_file(io, tag) ? EPOLLIN | EPOLLOUT | EPOLLET : EPOLLIN,
+		.data.u32 = tag,
+	};
 
 	return epoll_ctl(io->epoll_fd, op, fd, &ev) ? -errno : 0;
 }
@@ -55,12 +63,14 @@ static void *run(void *arg)
 			continue;
 		}
 		for (i = 0; i < io->nr; i++) {
-			bool kicked = signalled & 1UL << i && vm_drain_eventfd(io->fd[i]);
+			/* One that is about to come may have been signalled already, and still is when it has come. */
+			bool there = io->fd[i] >= 0;
+			bool kicked = there && signalled & 1UL << i && (is_file(io, i) || vm_drain_eventfd(io->fd[i]));
 
 			if (!kicked && !(again & 1UL << i))
 				continue;
 			again &= ~(1UL << i);
-			if (io->fd[i] >= 0 && io->ready(io->ctx, i, kicked))
+			if (there && io->ready(io->ctx, i, kicked))
 				again |= 1UL << i;
 		}
 	}
@@ -102,7 +112,7 @@ static int make_thread(void *arg)
 {
 	struct iothread *io = arg;
 
-	return thread_start(&io->thread, THREAD_IO, io->name, run, io);
+	return thread_start(&io->thread, io->kind, io->name, run, io);
 }
 
 int iothread_start(struct iothread *io)
@@ -136,6 +146,12 @@ int iothread_set_fd(struct iothread *io, unsigned int i, int fd)
 	io->fd[i] = fd;
 	sem_post(&io->go);
 	return 0;
+}
+
+/* It is looked at anew, which also has a tap tell us. */
+void iothread_await_room(struct iothread *io, unsigned int i)
+{
+	watch(io, EPOLL_CTL_MOD, io->fd[i], i);
 }
 
 void iothread_stop(struct iothread *io)

@@ -91,7 +91,7 @@ static int run(int argc, char **argv)
 static int ctl(int argc, char **argv)
 {
 	if (argc < 2)
-		die_usage("ctl: give a socket, then status, stats, pause, resume, shutdown, reset, resize, switch or quit");
+		die_usage("ctl: give a socket, then status, stats, pause, resume, shutdown, reset, resize, link, switch or quit");
 	return ctl_client(argv[0], argv + 1, argc - 1);
 }
 

@@ -128,7 +128,8 @@ static void set_datapath(struct device_opts *d, const char *key, const char *v)
 	d->datapath_auto = !strcmp(v, "auto");
 	d->datapath = datapath_find(d->class, d->datapath_auto ? "kernel" : v);
 	if (!d->datapath)
-		die_usage("--%s %s=%s: give kernel, user or auto", d->class->name, key, v);
+		die_usage("--%s %s=%s: give kernel, user%s or auto", d->class->name, key, v,
+			  d->class->vhost_node ? ", vhost" : "");
 }
 
 static void set_queues(struct device_opts *d, const char *key, const char *v)

@@ -20,6 +20,7 @@
 /* A new device: a file dev_*.c, and a row here. */
 static const struct virtio_class *const classes[] = {
 	&dev_blk,
+	&dev_net,
 	&dev_rng,
 };
 
@@ -83,6 +84,10 @@ static void started(struct virtio_dev *dev, int err)
 	char why[64];
 
 	dev->running = !err;
+	if (err)
+		virtio_own_stop(dev);
+	else
+		err = virtio_own_start(dev);
 	if (!err)
 		return;
 	snprintf(why, sizeof(why), "cannot start its queues: %s", strerror(-err));
@@ -120,6 +125,17 @@ void virtio_pause(struct virtio_dev *dev, void (*between)(struct virtio_dev *dev
 	virtio_stop_end(dev);
 	if (was_running)
 		run(dev);
+}
+
+static void flip_cut(struct virtio_dev *dev)
+{
+	dev->cut = !dev->cut;
+}
+
+void virtio_set_cut(struct virtio_dev *dev, bool cut)
+{
+	if (dev->cut != cut)
+		virtio_pause(dev, flip_cut);
 }
 
 void virtio_hold_all(void)
@@ -261,6 +277,7 @@ static void init_one(struct vm *vm, const struct device_opts *o)
 	dev->nr_queues = o->queues ? o->queues : 1;
 	dev->queue_size = o->queue_size ? o->queue_size : o->class->queue_size;
 	dev->nr_workers = 1;
+	dev->nr_served = VIRTIO_MAX_QUEUES;
 	pthread_cond_init(&dev->stopped, NULL);
 	if (o->class->init)
 		o->class->init(dev, o);

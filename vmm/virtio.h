@@ -30,6 +30,9 @@ struct virtio_dev;
  * @features: bits of the class alone, if @init sets no others
  * @config_bytes: size of the device's config space, may be 0
  * @node: the module's char device
+ * @vhost_node: mainline's, for datapath=vhost; NULL: there is none
+ * @node_queues: queues that each open file of a node has; 0: all of the device's
+ * @vmm_features: of @features, those that no node need know of
  * @user: what datapath=user is
  * @keys: options of the class alone, up to one without a name, or NULL
  * @options_bytes: of what they set, device_opts->options
@@ -43,11 +46,15 @@ struct virtio_dev;
  *	Return: 0, or -1 with one line in @why
  * @kernel_config: tells it what may change; at each start, and from then on whenever
  *	it does. Return: 0 or -errno
+ * @kernel_run: starts or stops queue @i, by an ioctl of @fd; NULL: by VKICK_SET_RUNNING.
+ *	Return: 0 or -errno
+ * @link: the control socket's; the cable is plugged in, or not. Return: NULL, or why not
  * @resize: the control socket's; to @bytes, or if 0 to what the backend now has. Return:
  *	NULL, or why not
  * @describe: adds to what the control socket says of the device
  * @serve: does one request, for datapath_user, in the I/O thread, without the
- *	lock. Return: bytes written into the chain, or -EFAULT, which breaks the
+ *	lock; or of the VMM's own queue (virtio_own.c), in the main thread, with the
+ *	lock. Return: bytes written into the chain, or -errno, which breaks the
  *	queue.
  */
 struct virtio_class {
@@ -60,6 +67,9 @@ struct virtio_class {
 	u64 features;
 	u32 config_bytes;
 	const char *node;
+	const char *vhost_node;
+	u8 node_queues;
+	u64 vmm_features;
 	const struct datapath_ops *user;
 	const struct opts_key *keys;
 	u32 options_bytes;
@@ -70,6 +80,8 @@ struct virtio_class {
 	void (*start)(struct virtio_dev *dev);
 	int (*kernel_open)(struct virtio_dev *dev, int fd, char *why);
 	int (*kernel_config)(struct virtio_dev *dev, int fd);
+	int (*kernel_run)(struct virtio_dev *dev, int fd, unsigned int i, bool run);
+	const char *(*link)(struct virtio_dev *dev, bool up);
 	const char *(*resize)(struct virtio_dev *dev, u64 bytes);
 	void (*describe)(const struct virtio_dev *dev, struct json_t *json);
 	int64_t (*serve)(struct virtio_dev *dev, const struct vring_chain *chain);
@@ -77,6 +89,7 @@ struct virtio_class {
 
 extern const struct virtio_class dev_rng;
 extern const struct virtio_class dev_blk;
+extern const struct virtio_class dev_net;
 
 /**
  * struct virtq - what the datapath need not know of a queue
@@ -110,12 +123,26 @@ struct virtio_isr {
 };
 
 /**
+ * struct virtio_own - the queue that the VMM serves itself, see virtio_own.c
+ * @on: it is served
+ * @stats: over all starts
+ */
+struct virtio_own {
+	bool on;
+	struct vring_dev ring;
+	struct loop_source kick;
+	struct datapath_stats stats;
+};
+
+/**
  * struct virtio_dev - a device
  * @features: of the class, as this device has them
+ * @nr_served: of these, so many from 0 on are the datapath's. The next one, if there is one, is @own; nobody has the rest
  * @nr_workers: threads that serve the queues, 1 to @nr_queues
  * @poll_us: for how long they look for more before they ask for a kick; 0: not at all
  * @priv: the class's
  * @ring: what the datapath gets, by queue; @q: the rest, by queue
+ * @cut: the datapath leaves all queues alone, started or not; it changes between a stop and a start
  * @running: the datapath is started; @held: it will be, when the VM goes on
  * @stopping: it, or a queue of it, is being stopped, without the lock: see virtio_stop.c.
  *	@stopped is for who waits for the end of that
@@ -133,6 +160,7 @@ struct virtio_dev {
 	struct datapath *datapath;
 	u64 features;
 	u16 nr_queues;
+	u16 nr_served;
 	u16 queue_size;
 	u32 nr_workers;
 	u32 poll_us;
@@ -143,12 +171,14 @@ struct virtio_dev {
 	u8 status;
 	u8 generation;
 	u16 config_vector;
+	bool cut;
 	bool running;
 	bool held;
 	bool stopping;
 	pthread_cond_t stopped;
 	struct datapath_queue ring[VIRTIO_MAX_QUEUES];
 	struct virtq q[VIRTIO_MAX_QUEUES];
+	struct virtio_own own;
 	u64 exits_notify;
 	struct datapath_stats past[VIRTIO_MAX_QUEUES];
 	struct datapath_stats frozen[VIRTIO_MAX_QUEUES];
@@ -169,6 +199,12 @@ struct virtio_dev {
 static inline bool virtio_packed(const struct virtio_dev *dev)
 {
 	return dev->acked & 1UL << VIRTIO_F_RING_PACKED;
+}
+
+/* Whether the datapath, if started, has queue @i to serve. */
+static inline bool datapath_serves(const struct virtio_dev *dev, unsigned int i)
+{
+	return !dev->cut && i < dev->nr_served && dev->ring[i].enabled;
 }
 
 /* ---- virtio.c ---------------------------------------------------------------- */
@@ -201,6 +237,8 @@ int virtio_take_over(struct virtio_dev *dev, struct datapath *new);
  * Nobody else changes the device meanwhile.
  */
 void virtio_pause(struct virtio_dev *dev, void (*between)(struct virtio_dev *dev));
+/* Sets dev->cut. It may give vm->lock up for a while. */
+void virtio_set_cut(struct virtio_dev *dev, bool cut);
 
 /* ---- virtio_stop.c: each may give vm->lock up for a while ---------------------- */
 
@@ -211,6 +249,13 @@ void virtio_stop_begin(struct virtio_dev *dev);
 void virtio_stop_end(struct virtio_dev *dev);
 /* The whole device, if it runs. */
 void virtio_stop(struct virtio_dev *dev);
+
+/* ---- virtio_own.c -------------------------------------------------------------- */
+
+/* Serves it from its ->state on, if the driver enabled it. Return: 0 or -errno: the guest may have given any address. */
+int virtio_own_start(struct virtio_dev *dev);
+/* When it returns, nothing of it is touched any more, and its ->state is exact. */
+void virtio_own_stop(struct virtio_dev *dev);
 
 /* ---- virtio_queue.c ------------------------------------------------------------ */
 

@@ -34,9 +34,31 @@ void virtio_queue_ready(struct virtio_dev *dev, unsigned int i)
 	dev->ring[i].state = virtio_packed(dev) ? VRING_PACKED_START : 0;
 }
 
+/* With the others running. Return: 0 or -errno. */
+static int start(struct virtio_dev *dev, unsigned int i)
+{
+	if (i == dev->nr_served)
+		return virtio_own_start(dev);
+	return datapath_serves(dev, i) ? dev->datapath->ops->start_queue(dev->datapath, i) : 0;
+}
+
+static void stop(struct virtio_dev *dev, unsigned int i)
+{
+	if (i == dev->nr_served) {
+		virtio_own_stop(dev);
+		return;
+	}
+	if (!datapath_serves(dev, i))
+		return;
+	dev->q[i].resetting = true;
+	virtio_stop_begin(dev);
+	dev->datapath->ops->stop_queue(dev->datapath, i);
+	virtio_stop_end(dev);
+	dev->q[i].resetting = false;
+}
+
 void virtio_queue_enable(struct virtio_dev *dev, unsigned int i)
 {
-	struct datapath *dp = dev->datapath;
 	char why[80];
 	int err;
 
@@ -46,7 +68,7 @@ void virtio_queue_enable(struct virtio_dev *dev, unsigned int i)
 	virtio_queue_ready(dev, i);
 	dev->q[i].was_reset = false;
 	/* Else it starts with the others, when the VM goes on; or never, as they. */
-	err = dev->running ? dp->ops->start_queue(dp, i) : 0;
+	err = dev->running ? start(dev, i) : 0;
 	if (!err)
 		return;
 	dev->ring[i].enabled = false;
@@ -71,13 +93,8 @@ void virtio_queue_reset(struct virtio_dev *dev, unsigned int i)
 {
 	struct virtq *q = &dev->q[i];
 
-	if (dev->running && dev->ring[i].enabled) {
-		q->resetting = true;
-		virtio_stop_begin(dev);
-		dev->datapath->ops->stop_queue(dev->datapath, i);
-		virtio_stop_end(dev);
-		q->resetting = false;
-	}
+	if (dev->running)
+		stop(dev, i);
 	/* 2.6.1.1.1: no notification either; of others that have the same vector it is one. */
 	if (q->vector != MSIX_NO_VECTOR && !is_shared(dev, i))
 		msix_drop_event(&dev->msix, q->vector);

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0
 # bash's completion for vkick(1): subcommands, options, the keys of devices, devices of a running VM.
 
-# What may follow the last comma of a device's KEY=VALUE list; of disks and of generators.
+# What may follow the last comma of a device's KEY=VALUE list; of disks, network devices and generators.
 _vkick_keys()
 {
 	local done=${cur%"${cur##*,}"} last=${cur##*,} keys="datapath= notify= packed= indirect= event-idx= in-order= queue-size="
+	[ "$1" != --net ] || keys+=" tap= fd= mac= mtu= queues="
 	[ "$1" != --disk ] || keys+=" path= readonly= direct= serial= block-size= cache= queues= iothreads= poll="
 	case $last in
 	path=*) mapfile -t COMPREPLY < <(compgen -f -P "${done}path=" -- "${last#path=}") ;;
-	datapath=*) mapfile -t COMPREPLY < <(compgen -P "${done}datapath=" -W "kernel user auto" -- "${last#*=}") ;;
+	tap=*) mapfile -t COMPREPLY < <(compgen -P "${done}tap=" -W "$(ls /sys/class/net)" -- "${last#*=}") ;;
+	datapath=*) mapfile -t COMPREPLY < <(compgen -P "${done}datapath=" -W "kernel user auto$([ "$1" != --net ] || echo " vhost")" -- "${last#*=}") ;;
 	notify=*) mapfile -t COMPREPLY < <(compgen -P "${done}notify=" -W "mmio pio auto" -- "${last#*=}") ;;
 	*=*) mapfile -t COMPREPLY < <(compgen -P "$done${last%%=*}=" -W "on off" -- "${last#*=}") ;;
 	*) mapfile -t COMPREPLY < <(compgen -P "$done" -W "$keys" -- "$last") ;;
@@ -23,13 +25,18 @@ _vkick_ctl()
 {
 	case $COMP_CWORD in
 	2) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
-	3) mapfile -t COMPREPLY < <(compgen -W "status stats pause resume shutdown reset resize switch quit" -- "$cur") ;;
+	3) mapfile -t COMPREPLY < <(compgen -W "status stats pause resume shutdown reset resize link switch quit" -- "$cur") ;;
 	4)
 		case ${COMP_WORDS[3]} in
-		resize | switch) mapfile -t COMPREPLY < <(compgen -W "$(_vkick_devices "${COMP_WORDS[2]}")" -- "$cur") ;;
+		resize | link | switch) mapfile -t COMPREPLY < <(compgen -W "$(_vkick_devices "${COMP_WORDS[2]}")" -- "$cur") ;;
 		esac
 		;;
-	5) [ "${COMP_WORDS[3]}" != switch ] || mapfile -t COMPREPLY < <(compgen -W "kernel user" -- "$cur") ;;
+	5)
+		case ${COMP_WORDS[3]} in
+		link) mapfile -t COMPREPLY < <(compgen -W "up down" -- "$cur") ;;
+		switch) mapfile -t COMPREPLY < <(compgen -W "kernel user vhost" -- "$cur") ;;
+		esac
+		;;
 	esac
 }
 
@@ -37,7 +44,7 @@ _vkick_run()
 {
 	case $1 in
 	-k | --kernel | -i | --initrd | --ctl | --stats) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
-	--disk | --rng) _vkick_keys "$1" ;;
+	--disk | --net | --rng) _vkick_keys "$1" ;;
 	--serial) mapfile -t COMPREPLY < <(compgen -W "stdio off file=" -- "$cur") ;;
 	--on-reset) mapfile -t COMPREPLY < <(compgen -W "exit reboot" -- "$cur") ;;
 	--hugepages) mapfile -t COMPREPLY < <(compgen -W "2M 1G off" -- "$cur") ;;
@@ -47,7 +54,7 @@ _vkick_run()
 	*)
 		case $cur in
 		@*) mapfile -t COMPREPLY < <(compgen -f -P @ -- "${cur#@}") ;;
-		*) mapfile -t COMPREPLY < <(compgen -W "--kernel --initrd --cmdline --cpus --memory --hugepages --prefault --disk --rng
+		*) mapfile -t COMPREPLY < <(compgen -W "--kernel --initrd --cmdline --cpus --memory --hugepages --prefault --disk --net --rng
 			--serial --ctl --on-reset --stats --sandbox --user --help" -- "$cur") ;;
 		esac
 		;;

@@ -83,6 +83,7 @@ enum thread_kind {
 	THREAD_VCPU,
 	THREAD_MAKER,		/* of threads: see thread_call() */
 	THREAD_IO,		/* iothread.c */
+	THREAD_NIC,		/* the same, for net_user.c */
 	THREAD_DISK,		/* blk_thread.c */
 	THREAD_DISCARD,		/* blk_discard.c */
 	NR_THREAD_KINDS

@@ -66,7 +66,7 @@ static int fake_start(struct datapath *dp)
 
 	CHECK(!f->runs && !f->served, "%s: started twice", dp->dev->name);
 	for (i = 0; i < dp->dev->nr_queues && !err; i++)
-		if (dp->dev->ring[i].enabled)
+		if (datapath_serves(dp->dev, i))
 			err = fake_start_queue(dp, i);
 	if (err) {
 		f->served = 0;

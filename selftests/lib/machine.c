@@ -629,7 +629,7 @@ static bool check_pin(unsigned int dev, struct virtio_dev *d)
 static void check_device(struct virtio_dev *d)
 {
 	u8 s = d->status;
-	u64 enabled = 0;
+	u64 wanted = 0;
 	u32 i;
 
 	CHECK(!(s & VIRTIO_CONFIG_S_DRIVER_OK) || s & VIRTIO_CONFIG_S_FEATURES_OK, "%s: status %#x", d->name, s);
@@ -646,12 +646,12 @@ static void check_device(struct virtio_dev *d)
 		CHECK(!d->q[i].was_reset || (!d->ring[i].enabled && s & VIRTIO_CONFIG_S_FEATURES_OK &&
 					     d->acked & 1UL << VIRTIO_F_RING_RESET), "%s: queue %u: reset", d->name, i);
 		CHECK(!d->q[i].resetting, "%s: queue %u: its reset does not end", d->name, i);
-		enabled |= (u64)d->ring[i].enabled << i;
+		wanted |= (u64)datapath_serves(d, i) << i;
 	}
 	CHECK(!d->stopping, "%s: a stop does not end", d->name);
-	CHECK(d->datapath->ops != &fakedp_ops || fakedp_served(d->datapath) == (d->running ? enabled : 0),
+	CHECK(d->datapath->ops != &fakedp_ops || fakedp_served(d->datapath) == (d->running ? wanted : 0),
 	      "%s: queues %#llx are served, of %#llx", d->name, (unsigned long long)fakedp_served(d->datapath),
-	      (unsigned long long)enabled);
+	      (unsigned long long)wanted);
 }
 
 static void check_read_only(const struct virtio_dev *d)

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <asm/ioctls.h>
 #include <linux/fs.h>
+#include <linux/if_tun.h>
 #include <linux/io_uring.h>
 #include <linux/prctl.h>
 #include <linux/sched.h>
@@ -59,6 +60,7 @@ static const struct sandbox_call vcpu[] = {
 	IOCTLS(VHOST_VIRTIO), IOCTLS(VKICK_IOCTL_TYPE),			/* datapath_kernel.c starts and stops */
 	CALL(poll),							/* msix.c: is it pending? */
 	CALL(epoll_ctl),						/* iothread.c's kicks; serial.c's stdin */
+	IOCTL(TUNSETOFFLOAD), IOCTL(TUNSETQUEUE),			/* net_tap.c: what a driver takes; a reset */
 	CALL(fdatasync),						/* dev_blk.c: no write-back any more */
 	CALL(close),							/* blk_sqe.c's ring */
 	END
@@ -69,6 +71,14 @@ static const struct sandbox_call io[] = {
 	CALL(epoll_wait),
 	CALL(getrandom),			/* dev_rng.c */
 	CALL(mremap), CALL(sched_getaffinity),	/* the same in glibc 2.41: a state for each CPU */
+	END
+};
+
+/* iothread.c with a tap: net_rx.c, net_tx.c. */
+static const struct sandbox_call nic[] = {
+	CALL(epoll_wait),
+	CALL(epoll_ctl),			/* the tap is full */
+	CALL(readv), CALL(writev),		/* packets */
 	END
 };
 
@@ -117,6 +127,7 @@ static const struct sandbox_call main_calls[] = {
 	CALL(io_uring_setup), CALL(fstatfs),	/* switch: blk_uring.c */
 	CALL(newfstatat), CALL(fstat),		/* resize: blk_file.c; which of the two depends on glibc */
 	CALL(ftruncate), IOCTL(BLKGETSIZE64),	/* the same */
+	IOCTL(TUNSETCARRIER),			/* link: net_tap.c */
 	CALL(dup), CALL_IF(fcntl, 1, ALL, F_GETFL), CALL(lseek),	/* stats.c: /proc/self/smaps */
 	CALL(mremap),				/* realloc(), of JSON */
 	CALL(unlink),				/* ctl.c's socket, at the end */
@@ -126,8 +137,9 @@ static const struct sandbox_call main_calls[] = {
 const struct sandbox_kind sandbox_kinds[NR_THREAD_KINDS] = {
 	[THREAD_MAIN] = { "main", main_calls, 1U << THREAD_VCPU | 1U << THREAD_MAKER },
 	[THREAD_VCPU] = { "vcpu", vcpu, 0 },
-	[THREAD_MAKER] = { "maker", maker, 1U << THREAD_IO | 1U << THREAD_DISK | 1U << THREAD_DISCARD },
+	[THREAD_MAKER] = { "maker", maker, 1U << THREAD_IO | 1U << THREAD_NIC | 1U << THREAD_DISK | 1U << THREAD_DISCARD },
 	[THREAD_IO] = { "io", io, 0 },
+	[THREAD_NIC] = { "nic", nic, 0 },
 	[THREAD_DISK] = { "disk", disk, 0 },
 	[THREAD_DISCARD] = { "discard", discard, 0 },
 };
