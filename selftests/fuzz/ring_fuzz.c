@@ -23,6 +23,6 @@ int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t n)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	packed = fuzz_run(targets, 2, "60", *argc, *argv) == &targets[1];
+	packed = fuzz_run(targets, 2, "120", *argc, *argv) == &targets[1];
 	return 0;
 }
