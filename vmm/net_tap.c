@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "net.h"
 
@@ -107,7 +108,7 @@ void net_tap_take(struct net_tap *tap, const int *fds, u32 queues)
 		    !(ifr.ifr_flags & IFF_VNET_HDR))
 			die("--net fd=%d: open it with IFF_TAP, IFF_NO_PI and IFF_VNET_HDR", fds[i]);
 		/* One of our own: the sandbox closes what we were given. */
-		fd = fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
+		fd = fcntl(fds[i], F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 		flags = fcntl(fd, F_GETFL);
 		if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK))
 			die("--net fd=%d: %s", fds[i], strerror(errno));
