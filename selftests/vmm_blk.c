@@ -72,7 +72,7 @@ FIXTURE_SETUP(blk)
 
 FIXTURE_TEARDOWN(blk)
 {
-	EXPECT_TRUE(gmem_canaries_ok(&self->v.mem));
+	EXPECT_TRUE(gmem_canaries_ok(&self->v.m.mem));
 	vdisk_free(&self->v);
 	unlink(self->path);
 	close(self->backend);
@@ -86,7 +86,7 @@ static bool is_disk(struct vdisk *v, u64 gpa, u64 pos, u32 len)
 	bool ok = true;
 	u32 i;
 
-	gmem_read(&v->mem, got, gpa, len);
+	gmem_read(&v->m.mem, got, gpa, len);
 	for (i = 0; i < len && ok; i++)
 		ok = got[i] == byte_at(pos + i);
 	if (!ok)
@@ -138,7 +138,7 @@ TEST_F(blk, writes_what_the_driver_gave_and_nothing_else)
 {
 	u64 gpa = vdisk_alloc(&self->v, 64 * KIB, 4096);
 
-	gmem_fill(&self->v.mem, gpa, 0x5a, 64 * KIB);
+	gmem_fill(&self->v.m.mem, gpa, 0x5a, 64 * KIB);
 	vdisk_start(&self->v);
 	ASSERT_EQ(VIRTIO_BLK_S_OK, vdisk_do1(&self->v, VIRTIO_BLK_T_OUT, 8, gpa, 64 * KIB));
 	EXPECT_EQ(1, self->v.used_len);
@@ -152,7 +152,7 @@ TEST_F(blk, header_may_be_cut_anywhere)
 {
 	struct vdisk *v = &self->v;
 	u64 data = vdisk_alloc(v, 512 + 1, 1), hdr = vdisk_alloc(v, 512 + 16, 1);
-	u8 *status = gmem_ptr(&v->mem, data + 512, 1);
+	u8 *status = gmem_ptr(&v->m.mem, data + 512, 1);
 	u32 cut;
 
 	vdisk_start(v);
@@ -169,7 +169,7 @@ TEST_F(blk, header_may_be_cut_anywhere)
 		};
 
 		vdisk_set_hdr(v, hdr, VIRTIO_BLK_T_IN, cut);
-		gmem_fill(&v->mem, data, 0, 513);
+		gmem_fill(&v->m.mem, data, 0, 513);
 		*status = VDISK_LOST;
 		if (cut == 16)
 			in[1] = in[2];
@@ -180,7 +180,7 @@ TEST_F(blk, header_may_be_cut_anywhere)
 		ASSERT_TRUE(is_disk(v, data, cut * 512, 512));
 
 		vdisk_set_hdr(v, hdr, VIRTIO_BLK_T_OUT, 100 + cut);
-		gmem_fill(&v->mem, hdr + 16, cut, 512);
+		gmem_fill(&v->m.mem, hdr + 16, cut, 512);
 		*status = VDISK_LOST;
 		vdisk_submit(v, 0, out, 3);
 		ASSERT_LE(0, vdisk_wait(v, 0));
@@ -195,7 +195,7 @@ TEST_F(blk, header_may_come_byte_by_byte)
 	struct vdisk *v = &self->v;
 	struct drv_seg segs[16 + 2];
 	u64 data = vdisk_alloc(v, 512, 1);
-	u8 *status = gmem_ptr(&v->mem, v->status, 1);
+	u8 *status = gmem_ptr(&v->m.mem, v->status, 1);
 	u32 i;
 
 	for (i = 0; i < 16; i++)
@@ -225,11 +225,11 @@ TEST_F(blk, data_may_be_cut_anywhere)
 			{ gpa, cut, false }, { gpa + cut, 1024 - cut, false }
 		};
 
-		gmem_fill(&v->mem, gpa, 0, 1024);
+		gmem_fill(&v->m.mem, gpa, 0, 1024);
 		ASSERT_EQ(VIRTIO_BLK_S_OK, vdisk_do(v, VIRTIO_BLK_T_IN, cut, in, 2));
 		ASSERT_EQ(1025, v->used_len);
 		ASSERT_TRUE(is_disk(v, gpa, 512 * cut, 1024));
-		gmem_fill(&v->mem, gpa, cut, 1024);
+		gmem_fill(&v->m.mem, gpa, cut, 1024);
 		ASSERT_EQ(VIRTIO_BLK_S_OK, vdisk_do(v, VIRTIO_BLK_T_OUT, 2000, out, 2));
 		ASSERT_TRUE(file_is(self->fd, 2000 * 512, cut, 1024));
 	}
@@ -244,11 +244,11 @@ TEST_F(blk, data_may_lie_over_a_border_of_guest_memory)
 
 	vdisk_start(v);
 	for (odd = 0; odd < 2; odd++) {
-		gmem_fill(&v->mem, gpa + odd, 0, 4096);
+		gmem_fill(&v->m.mem, gpa + odd, 0, 4096);
 		ASSERT_EQ(VIRTIO_BLK_S_OK,
 			  vdisk_do1(v, VIRTIO_BLK_T_IN, 9, gpa + odd, 4096));
 		EXPECT_TRUE(is_disk(v, gpa + odd, 9 * 512, 4096));
-		gmem_fill(&v->mem, gpa + odd, 0x77 + odd, 4096);
+		gmem_fill(&v->m.mem, gpa + odd, 0x77 + odd, 4096);
 		ASSERT_EQ(VIRTIO_BLK_S_OK,
 			  vdisk_do1(v, VIRTIO_BLK_T_OUT, 99, gpa + odd, 4096));
 		EXPECT_TRUE(file_is(self->fd, 99 * 512, 0x77 + odd, 4096));
@@ -266,7 +266,7 @@ TEST_F(blk, large_requests_at_odd_addresses)
 	ASSERT_EQ(VIRTIO_BLK_S_OK, vdisk_do1(v, VIRTIO_BLK_T_IN, 1, gpa, len));
 	EXPECT_EQ(len + 1, v->used_len);
 	EXPECT_TRUE(is_disk(v, gpa, 512, len));
-	gmem_fill(&v->mem, gpa, 0x11, len);
+	gmem_fill(&v->m.mem, gpa, 0x11, len);
 	ASSERT_EQ(VIRTIO_BLK_S_OK, vdisk_do1(v, VIRTIO_BLK_T_OUT, 2, gpa, len));
 	EXPECT_TRUE(file_is(self->fd, 1024, 0x11, len));
 	EXPECT_TRUE(file_untouched(self->fd, 1024 + len, DISK_BYTES));
@@ -307,8 +307,8 @@ TEST_F(blk, beyond_the_end_is_an_error_and_never_a_short_success)
 	struct stat st;
 	u32 i;
 
-	gmem_fill(&v->mem, gpa, 0xee, 4096);
-	shot = gmem_shoot(&v->mem, gpa, 4096);
+	gmem_fill(&v->m.mem, gpa, 0xee, 4096);
+	shot = gmem_shoot(&v->m.mem, gpa, 4096);
 	vdisk_start(v);
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
 		EXPECT_EQ(VIRTIO_BLK_S_IOERR, vdisk_do1(v, VIRTIO_BLK_T_IN, cases[i].sector,
@@ -319,7 +319,7 @@ TEST_F(blk, beyond_the_end_is_an_error_and_never_a_short_success)
 		EXPECT_EQ(1, v->used_len);
 	}
 	EXPECT_EQ(VIRTIO_BLK_S_OK, vdisk_do1(v, VIRTIO_BLK_T_IN, SECTORS, gpa, 0));
-	EXPECT_TRUE(gmem_same(&v->mem, &shot));
+	EXPECT_TRUE(gmem_same(&v->m.mem, &shot));
 	EXPECT_TRUE(file_untouched(self->fd, 0, DISK_BYTES));
 	EXPECT_EQ(0, fstat(self->fd, &st));
 	EXPECT_EQ(DISK_BYTES, st.st_size);
@@ -346,7 +346,7 @@ TEST_F(blk, read_only_disk_is_never_written)
 	u64 gpa = vdisk_alloc(v, 512, 512);
 	struct virtio_blk_discard_write_zeroes range = { .num_sectors = htole32(8) };
 
-	memcpy(gmem_ptr(&v->mem, gpa, 16), &range, sizeof(range));
+	memcpy(gmem_ptr(&v->m.mem, gpa, 16), &range, sizeof(range));
 	v->disk.read_only = true;
 	vdisk_start(v);
 	EXPECT_EQ(VIRTIO_BLK_S_IOERR, vdisk_do1(v, VIRTIO_BLK_T_OUT, 0, gpa, 512));
@@ -381,7 +381,7 @@ TEST_F(blk, id_fills_what_there_is)
 	};
 	struct vdisk *v = &self->v;
 	u64 gpa = vdisk_alloc(v, 64, 1);
-	u8 *id = gmem_ptr(&v->mem, gpa, 64);
+	u8 *id = gmem_ptr(&v->m.mem, gpa, 64);
 	u32 i;
 
 	vdisk_start(v);
@@ -413,7 +413,7 @@ static u8 do_ranges(struct vdisk *v, u32 type, u32 nr, ...)
 			.flags = htole32(va_arg(ap, u32)),
 		};
 
-		memcpy(gmem_ptr(&v->mem, gpa + 16 * i, 16), &r, 16);
+		memcpy(gmem_ptr(&v->m.mem, gpa + 16 * i, 16), &r, 16);
 	}
 	va_end(ap);
 	return vdisk_do1(v, type, 0, gpa, 16 * nr);

@@ -111,7 +111,7 @@ static void begin(u32 q, struct slot *s)
 	u32 slot = q * DEPTH + (s - load.slots[q]), bytes, cut, nr = 1;
 	struct virtio_blk_discard_write_zeroes range;
 	struct drv_seg segs[4] = { { s->hdr, 16, false } };
-	struct gmem *mem = &load.v.mem;
+	struct gmem *mem = &load.v.m.mem;
 	bool in;
 
 	s->type = types[below(ARRAY_SIZE(types))];
@@ -149,8 +149,8 @@ static void begin(u32 q, struct slot *s)
 
 static void end(struct slot *s)
 {
-	u8 *status = gmem_ptr(&load.v.mem, s->status, 1);
-	u8 *data = gmem_ptr(&load.v.mem, s->data, SLOT_BYTES);
+	u8 *status = gmem_ptr(&load.v.m.mem, s->status, 1);
+	u8 *data = gmem_ptr(&load.v.m.mem, s->data, SLOT_BYTES);
 	u32 i;
 
 	CHECK(*status == VIRTIO_BLK_S_OK, "type %u: status %u", s->type, *status);
@@ -255,7 +255,7 @@ FIXTURE_SETUP(load)
 
 FIXTURE_TEARDOWN(load)
 {
-	EXPECT_TRUE(gmem_canaries_ok(&load.v.mem));
+	EXPECT_TRUE(gmem_canaries_ok(&load.v.m.mem));
 	load_free();
 }
 
@@ -371,14 +371,14 @@ static void submit_rw(struct vdisk *v, u32 type, u64 gpa, u32 len)
 		{ v->status, 1, true },
 	};
 
-	gmem_fill(&v->mem, v->status, VDISK_LOST, 1);
+	gmem_fill(&v->m.mem, v->status, VDISK_LOST, 1);
 	vdisk_set_hdr(v, hdr, type, 0);
 	vdisk_submit(v, 0, segs, 3);
 }
 
 static u8 status_of(struct vdisk *v)
 {
-	return *(volatile u8 *)gmem_ptr(&v->mem, v->status, 1);
+	return *(volatile u8 *)gmem_ptr(&v->m.mem, v->status, 1);
 }
 
 /* Data into the pipe, or out of it. */
@@ -407,7 +407,7 @@ TEST_F(slow, short_reads_are_gone_on_from)
 	ASSERT_LE(0, vdisk_wait(v, 0));
 	EXPECT_EQ(VIRTIO_BLK_S_OK, status_of(v));
 	EXPECT_EQ(1025, v->used_len);
-	gmem_read(&v->mem, got, self->gpa, sizeof(got));
+	gmem_read(&v->m.mem, got, self->gpa, sizeof(got));
 	for (i = 0; i < sizeof(got); i++)
 		ASSERT_EQ(i / 300, got[i]);
 }
@@ -419,7 +419,7 @@ TEST_F(slow, short_writes_are_gone_on_from)
 	u8 got[4096];
 
 	v->disk.fd = self->pipe[1];
-	gmem_fill(&v->mem, self->gpa, 0x3c, len);
+	gmem_fill(&v->m.mem, self->gpa, 0x3c, len);
 	vdisk_start(v);
 	submit_rw(v, VIRTIO_BLK_T_OUT, self->gpa, len);
 	while (done < len) {
@@ -493,7 +493,7 @@ TEST_F(slow, slow_request_holds_up_nothing)
 		int head = vdisk_submit(v, i & 1, segs, 2);
 
 		ASSERT_EQ(head, vdisk_wait(v, i & 1));
-		ASSERT_EQ(VIRTIO_BLK_S_OK, *(u8 *)gmem_ptr(&v->mem, status, 1));
+		ASSERT_EQ(VIRTIO_BLK_S_OK, *(u8 *)gmem_ptr(&v->m.mem, status, 1));
 	}
 	EXPECT_EQ(VDISK_LOST, status_of(v));
 	feed(self->pipe[1], 1, 512);
@@ -517,7 +517,7 @@ TEST_F(slow, stop_waits_for_what_is_in_flight)
 	vdisk_start(v);
 	submit_rw(v, VIRTIO_BLK_T_IN, self->gpa, 1024);
 	feed(self->pipe[1], 1, 512);	/* it is there, once this is taken */
-	while (*(volatile u8 *)gmem_ptr(&v->mem, self->gpa, 1) != 1)
+	while (*(volatile u8 *)gmem_ptr(&v->m.mem, self->gpa, 1) != 1)
 		;
 	ASSERT_EQ(0, pthread_create(&thread, NULL, stop_it, v));
 	EXPECT_FALSE(ev_wait(v->dev.ring[0].call_fd, QUIET_MS));
@@ -529,12 +529,12 @@ TEST_F(slow, stop_waits_for_what_is_in_flight)
 	/* It is complete, and now nothing more is touched. */
 	EXPECT_EQ(VIRTIO_BLK_S_OK, status_of(v));
 	EXPECT_EQ(drv_base(&v->drv[0]), v->dev.ring[0].state);
-	shot = gmem_shoot(&v->mem, GMEM_LOW, GMEM_LOW_SIZE);
+	shot = gmem_shoot(&v->m.mem, GMEM_LOW, GMEM_LOW_SIZE);
 	feed(self->pipe[1], 7, 512);
 	ev_signal(v->dev.ring[0].kick_fd);
 	ev_take(v->dev.ring[0].call_fd);
 	EXPECT_FALSE(ev_wait(v->dev.ring[0].call_fd, QUIET_MS));
-	EXPECT_TRUE(gmem_same(&v->mem, &shot));
+	EXPECT_TRUE(gmem_same(&v->m.mem, &shot));
 	gmem_shot_free(&shot);
 	ASSERT_LE(0, drv_get(&v->drv[0], NULL));
 }

@@ -58,7 +58,7 @@ FIXTURE_SETUP(queue)
 FIXTURE_TEARDOWN(queue)
 {
 	close(self->pipe[1]);
-	EXPECT_TRUE(gmem_canaries_ok(&self->v.mem));
+	EXPECT_TRUE(gmem_canaries_ok(&self->v.m.mem));
 	vdisk_free(&self->v);
 	close(self->pipe[0]);
 	close(self->fd);
@@ -76,7 +76,7 @@ static void set_up(struct vdisk *v, u32 q, u32 num)
 	struct drv *d = &v->drv[q];
 
 	drv_free(d);
-	drv_init(d, &v->mem, num, v->dev.acked, DRV_INDIRECT, 4);
+	drv_init(d, &v->m.mem, num, v->dev.acked, DRV_INDIRECT, 4);
 	r->num = num;
 	r->desc = d->desc_gpa;
 	r->avail = d->avail_gpa;
@@ -165,9 +165,9 @@ TEST_F(queue, is_left_alone_once_it_is_stopped)
 	submit_read(v, 1, self->gpa);
 	ev_signal(v->dev.ring[1].kick_fd);
 	ev_take(v->dev.ring[1].call_fd);
-	shot = gmem_shoot(&v->mem, v->dev.ring[1].desc, 4096);
+	shot = gmem_shoot(&v->m.mem, v->dev.ring[1].desc, 4096);
 	EXPECT_FALSE(ev_wait(v->dev.ring[1].call_fd, QUIET_MS));
-	EXPECT_TRUE(gmem_same(&v->mem, &shot));
+	EXPECT_TRUE(gmem_same(&v->m.mem, &shot));
 	gmem_shot_free(&shot);
 	EXPECT_FALSE(drv_has_used(&v->drv[1]));
 	/* The eventfd had a signal that nobody took: it is no breakage, and no kick to come. */
@@ -208,7 +208,7 @@ TEST_F(queue, stop_waits_for_its_own_requests_alone)
 	ASSERT_EQ(0, pthread_join(thread, NULL));
 	/* It is complete, and its call made. */
 	EXPECT_TRUE(drv_has_used(&v->drv[1]));
-	EXPECT_EQ(7, *(u8 *)gmem_ptr(&v->mem, self->gpa, 1));
+	EXPECT_EQ(7, *(u8 *)gmem_ptr(&v->m.mem, self->gpa, 1));
 	EXPECT_TRUE(ev_wait(v->dev.ring[1].call_fd, 0));
 
 	/* Of another queue a request may stay in flight for as long as it likes. */
@@ -297,7 +297,7 @@ TEST_F_TIMEOUT(queue, two_thousand_resets_under_load_leave_nothing_behind, 120)
 		for (n = 0; n < VDISK_NUM / 2; n++)
 			vdisk_submit(&v, q, segs, 3);
 		stop_queue(&v, q);
-		v.mem.next = rings + q * 64 * 1024;	/* where its last ring was */
+		v.m.mem.next = rings + q * 64 * 1024;	/* where its last ring was */
 		set_up(&v, q, VDISK_NUM);
 		ASSERT_EQ(0, ops(&v)->start_queue(v.dev.datapath, q));
 		if (i % 20 == 19)
@@ -312,7 +312,7 @@ TEST_F_TIMEOUT(queue, two_thousand_resets_under_load_leave_nothing_behind, 120)
 	while (proc_count("/proc/self/task") > threads) {
 		ASSERT_GT(deadline, now_ns());
 	}
-	EXPECT_TRUE(gmem_canaries_ok(&v.mem));
+	EXPECT_TRUE(gmem_canaries_ok(&v.m.mem));
 	vdisk_free(&v);
 }
 

@@ -64,7 +64,7 @@ FIXTURE_SETUP(zeroes)
 
 FIXTURE_TEARDOWN(zeroes)
 {
-	EXPECT_TRUE(gmem_canaries_ok(&self->v.mem));
+	EXPECT_TRUE(gmem_canaries_ok(&self->v.m.mem));
 	vdisk_free(&self->v);
 	close(self->fd);
 	backend_sweep();
@@ -75,7 +75,7 @@ static u8 write_stamps(FIXTURE_DATA(zeroes) *self, u64 seed)
 	u32 i;
 
 	for (i = 0; i < LEN; i++)
-		backend_stamp(gmem_ptr(&self->v.mem, self->data + i * SECTOR, SECTOR), AT + i,
+		backend_stamp(gmem_ptr(&self->v.m.mem, self->data + i * SECTOR, SECTOR), AT + i,
 			      seed);
 	return vdisk_do1(&self->v, VIRTIO_BLK_T_OUT, AT, self->data, LEN * SECTOR);
 }
@@ -102,8 +102,8 @@ TEST_F(zeroes, under_way_take_no_write_back_that_was_flushed)
 
 	ASSERT_EQ(VIRTIO_BLK_S_OK, write_stamps(self, 2));
 	vdisk_set_hdr(v, hdr, VIRTIO_BLK_T_WRITE_ZEROES, 0);
-	memcpy(gmem_ptr(&v->mem, ranges, sizeof(range)), &range, sizeof(range));
-	*(u8 *)gmem_ptr(&v->mem, status, 1) = VDISK_LOST;
+	memcpy(gmem_ptr(&v->m.mem, ranges, sizeof(range)), &range, sizeof(range));
+	*(u8 *)gmem_ptr(&v->m.mem, status, 1) = VDISK_LOST;
 	vdisk_submit(v, 1, segs, 3);
 	deadline = now_ns() + DEADLINE_MS * 1000000ULL;
 	/* From here until they are written. */
@@ -113,7 +113,7 @@ TEST_F(zeroes, under_way_take_no_write_back_that_was_flushed)
 	ASSERT_EQ(VIRTIO_BLK_S_OK, vdisk_do1(v, VIRTIO_BLK_T_FLUSH, 0, 0, 0));
 	EXPECT_EQ(-1, backend_find_other(&self->null, AT, LEN, 2, true));
 	ASSERT_LE(0, vdisk_wait(v, 1));
-	EXPECT_EQ(VIRTIO_BLK_S_OK, *(u8 *)gmem_ptr(&v->mem, status, 1));
+	EXPECT_EQ(VIRTIO_BLK_S_OK, *(u8 *)gmem_ptr(&v->m.mem, status, 1));
 }
 
 TEST_HARNESS_MAIN

@@ -49,7 +49,7 @@ FIXTURE_SETUP(nic)
 	size_t i;
 
 	vnic_init(&self->v, variant->features, NUM, variant->layout, 1);
-	self->gpa = gmem_alloc(&self->v.mem, BUFFERS_BYTES, 4096);
+	self->gpa = gmem_alloc(&self->v.m.mem, BUFFERS_BYTES, 4096);
 	for (i = 0; i < sizeof(self->packet); i++)
 		self->packet[i] = prng(&seed);
 	memset(self->packet, 0, HDR);
@@ -58,7 +58,7 @@ FIXTURE_SETUP(nic)
 
 FIXTURE_TEARDOWN(nic)
 {
-	EXPECT_TRUE(gmem_canaries_ok(&self->v.mem));
+	EXPECT_TRUE(gmem_canaries_ok(&self->v.m.mem));
 	vnic_free(&self->v);
 }
 
@@ -74,7 +74,7 @@ static void send_split(struct vnic *v, u64 gpa, const u8 *packet, u32 bytes, u32
 {
 	struct drv_seg segs[] = { { gpa, split, false }, { gpa + split, bytes - split, false } };
 
-	memcpy(gmem_ptr(&v->mem, gpa, bytes), packet, bytes);
+	memcpy(gmem_ptr(&v->m.mem, gpa, bytes), packet, bytes);
 	if (split && split < bytes)
 		vnic_submit(v, VNIC_TX(0), segs, 2);
 	else
@@ -187,7 +187,7 @@ static void expect_packet(struct __test_metadata *_metadata, FIXTURE_DATA(nic) *
 		ASSERT_EQ(want, len);
 		/* Buffers are used in the order in which they were given. */
 		gpa = buffer(self->gpa, i, each);
-		gmem_read(&self->v.mem, self->got + at, gpa, len);
+		gmem_read(&self->v.m.mem, self->got + at, gpa, len);
 		at += len;
 	}
 	memcpy(&num_buffers, self->got + NUM_BUFFERS_AT, sizeof(num_buffers));
@@ -210,7 +210,7 @@ static void renew_rx(struct vnic *v, u64 features, enum drv_layout layout)
 
 	v->dev.datapath->ops->stop_queue(v->dev.datapath, VNIC_RX(0));
 	drv_free(d);
-	drv_init(d, &v->mem, NUM, v->dev.acked | features, layout, VNIC_MAX_SEGS);
+	drv_init(d, &v->m.mem, NUM, v->dev.acked | features, layout, VNIC_MAX_SEGS);
 	r->desc = d->desc_gpa;
 	r->avail = d->avail_gpa;
 	r->used = d->used_gpa;
@@ -290,7 +290,7 @@ TEST_F(nic, bursts_come_in_order)
 		for (i = 0; i < NUM / 4; i++) {
 			ASSERT_LE(0, vnic_wait(&self->v, VNIC_RX(0), &len));
 			ASSERT_EQ(100 + i, len);
-			ASSERT_EQ(i, *(u8 *)gmem_ptr(&self->v.mem, buffer(self->gpa, i, each) + HDR, 1));
+			ASSERT_EQ(i, *(u8 *)gmem_ptr(&self->v.m.mem, buffer(self->gpa, i, each) + HDR, 1));
 		}
 	}
 }
@@ -371,7 +371,7 @@ TEST_F(nic, buffers_at_hand_are_the_rings_again_after_a_stop)
 		vnic_peer_send(&self->v, 0, self->packet, 500);
 		ASSERT_LE(0, vnic_wait(&self->v, VNIC_RX(0), &len));
 		ASSERT_EQ(500, len);
-		ASSERT_EQ(round, *(u8 *)gmem_ptr(&self->v.mem, buffer(self->gpa, i++, each) + HDR, 1));
+		ASSERT_EQ(round, *(u8 *)gmem_ptr(&self->v.m.mem, buffer(self->gpa, i++, each) + HDR, 1));
 		vnic_stop(&self->v);
 		ASSERT_EQ(drv_base_after(&self->v.drv[VNIC_RX(0)], round + 1) & 0x7fff,
 			  self->v.dev.ring[VNIC_RX(0)].state & 0x7fff);
@@ -413,7 +413,7 @@ TEST(each_pair_has_its_own_file_and_thread)
 	u64 gpa;
 
 	vnic_init(&v, F_MRG_RXBUF, NUM, DRV_DIRECT, 2);
-	gpa = gmem_alloc(&v.mem, 65536, 4096);
+	gpa = gmem_alloc(&v.m.mem, 65536, 4096);
 	vnic_start(&v);
 	for (round = 0; round < 100; round++) {
 		for (pair = 0; pair < 2; pair++) {

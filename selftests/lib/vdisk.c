@@ -8,52 +8,11 @@
 #include "vdisk.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-/* ---- What vm.c and dev_blk.c are in the VMM ---------------------------------------- */
-
-static struct vdisk *of_vm(const struct vm *vm)
-{
-	return container_of(vm, struct vdisk, vm);
-}
-
-void *guest_ptr(const struct vm *vm, u64 gpa, u64 len)
-{
-	struct gmem_region *r = gmem_find(&of_vm(vm)->mem, gpa);
-
-	return r && len <= r->size - (gpa - r->gpa) ? r->hva + (gpa - r->gpa) : NULL;
-}
-
-int vring_io_lookup(void *mem, u64 gpa, u32 len, const void **ptr, u32 *contig)
-{
-	struct gmem_region *r = gmem_find(&of_vm(mem)->mem, gpa);
-	u64 rest;
-
-	if (!r)
-		return -EFAULT;
-	rest = r->size - (gpa - r->gpa);
-	*ptr = r->hva + (gpa - r->gpa);
-	*contig = len < rest ? len : rest;
-	return 0;
-}
-
-int vm_try_eventfd(void)
-{
-	return ev_new();
-}
-
-bool vm_drain_eventfd(int fd)
-{
-	return ev_take(fd);
-}
-
-void vm_signal_eventfd(int fd)
-{
-	ev_signal(fd);
-}
+/* ---- What dev_blk.c is in the VMM ----------------------------------------------------- */
 
 const struct blk_disk *blk_disk_of(const struct virtio_dev *dev)
 {
@@ -69,7 +28,7 @@ static void init_queue(struct vdisk *v, unsigned int i, u64 features)
 	struct datapath_queue *r = &v->dev.ring[i];
 	struct drv *d = &v->drv[i];
 
-	drv_init(d, &v->mem, VDISK_NUM, features, DRV_INDIRECT, VDISK_MAX_SEGS);
+	drv_init(d, &v->m.mem, VDISK_NUM, features, DRV_INDIRECT, VDISK_MAX_SEGS);
 	*r = (struct datapath_queue) {
 		.enabled = true,
 		.num = VDISK_NUM,
@@ -87,14 +46,14 @@ static void init_vm(struct vdisk *v)
 {
 	int i;
 
-	gmem_add_standard(&v->mem);
+	gmem_add_standard(&v->m.mem);
 	for (i = 0; i < 2; i++)
-		v->vm.ram[i] = (struct ram_region) {
-			.gpa = v->mem.r[i].gpa,
-			.bytes = v->mem.r[i].size,
-			.hva = v->mem.r[i].hva,
+		v->m.vm.ram[i] = (struct ram_region) {
+			.gpa = v->m.mem.r[i].gpa,
+			.bytes = v->m.mem.r[i].size,
+			.hva = v->m.mem.r[i].hva,
 		};
-	v->vm.nr_ram = 2;
+	v->m.vm.nr_ram = 2;
 }
 
 void vdisk_init(struct vdisk *v, int fd, u64 bytes, u64 features, unsigned int nr_queues)
@@ -118,7 +77,7 @@ void vdisk_init(struct vdisk *v, int fd, u64 bytes, u64 features, unsigned int n
 		.write_back = true,
 	};
 	v->dev = (struct virtio_dev) {
-		.vm = &v->vm,
+		.vm = &v->m.vm,
 		.class = &class,
 		.name = "disk0",
 		.nr_queues = nr_queues,
@@ -126,8 +85,8 @@ void vdisk_init(struct vdisk *v, int fd, u64 bytes, u64 features, unsigned int n
 	};
 	for (i = 0; i < nr_queues; i++)
 		init_queue(v, i, features);
-	v->hdr = gmem_alloc(&v->mem, sizeof(struct virtio_blk_outhdr), 1);
-	v->status = gmem_alloc(&v->mem, 1, 1);
+	v->hdr = gmem_alloc(&v->m.mem, sizeof(struct virtio_blk_outhdr), 1);
+	v->status = gmem_alloc(&v->m.mem, 1, 1);
 }
 
 void vdisk_free(struct vdisk *v)
@@ -144,7 +103,7 @@ void vdisk_free(struct vdisk *v)
 		close(v->dev.ring[i].err_fd);
 		drv_free(&v->drv[i]);
 	}
-	gmem_free(&v->mem);
+	gmem_free(&v->m.mem);
 }
 
 void vdisk_start(struct vdisk *v)
@@ -174,14 +133,14 @@ void vdisk_stop(struct vdisk *v)
 
 u64 vdisk_alloc(struct vdisk *v, size_t len, size_t align)
 {
-	return gmem_alloc(&v->mem, len, align);
+	return gmem_alloc(&v->m.mem, len, align);
 }
 
 void vdisk_set_hdr(struct vdisk *v, u64 gpa, u32 type, u64 sector)
 {
 	struct virtio_blk_outhdr hdr = { .type = htole32(type), .sector = htole64(sector) };
 
-	memcpy(gmem_ptr(&v->mem, gpa, sizeof(hdr)), &hdr, sizeof(hdr));
+	memcpy(gmem_ptr(&v->m.mem, gpa, sizeof(hdr)), &hdr, sizeof(hdr));
 }
 
 int vdisk_submit(struct vdisk *v, unsigned int q, const struct drv_seg *segs, u32 nr)
@@ -203,7 +162,7 @@ int vdisk_wait(struct vdisk *v, unsigned int q)
 u8 vdisk_do(struct vdisk *v, u32 type, u64 sector, const struct drv_seg *data, u32 nr)
 {
 	struct drv_seg segs[VDISK_MAX_SEGS];
-	u8 *status = gmem_ptr(&v->mem, v->status, 1);
+	u8 *status = gmem_ptr(&v->m.mem, v->status, 1);
 	u32 i;
 
 	CHECK(nr <= VDISK_MAX_SEGS - 2, "%u segments", nr);

@@ -12,6 +12,7 @@
 #include "../../vmm/blk.h"
 #include "../../vmm/virtio.h"
 #include "drv.h"
+#include "memvm.h"
 
 #define VDISK_MAX_QUEUES	4
 #define VDISK_NUM		64
@@ -24,14 +25,13 @@
 
 /**
  * struct vdisk - the disk
- * @vm: what the datapath knows of it: guest memory
+ * @m: what the datapath knows of it: guest memory
  * @disk: the test may change it while nothing runs
  * @hdr: a header and a status byte for each request in flight, by queue and slot
  * @used_len: of what vdisk_wait() returned last
  */
 struct vdisk {
-	struct vm vm;
-	struct gmem mem;
+	struct memvm m;
 	struct blk_disk disk;
 	struct virtio_dev dev;
 	struct drv drv[VDISK_MAX_QUEUES];

@@ -16,47 +16,7 @@
 /* A packet is in one piece on its way through the socket. */
 #define SOCKET_BYTES	(4 << 20)
 
-/* ---- What vm.c and dev_net.c are in the VMM ------------------------------------------ */
-
-static struct vnic *of_vm(const struct vm *vm)
-{
-	return container_of(vm, struct vnic, vm);
-}
-
-void *guest_ptr(const struct vm *vm, u64 gpa, u64 len)
-{
-	struct gmem_region *r = gmem_find(&of_vm(vm)->mem, gpa);
-
-	return r && len <= r->size - (gpa - r->gpa) ? r->hva + (gpa - r->gpa) : NULL;
-}
-
-int vring_io_lookup(void *mem, u64 gpa, u32 len, const void **ptr, u32 *contig)
-{
-	struct gmem_region *r = gmem_find(&of_vm(mem)->mem, gpa);
-	u64 rest;
-
-	if (!r)
-		return -EFAULT;
-	rest = r->size - (gpa - r->gpa);
-	*ptr = r->hva + (gpa - r->gpa);
-	*contig = len < rest ? len : rest;
-	return 0;
-}
-
-int vm_try_eventfd(void)
-{
-	return ev_new();
-}
-
-bool vm_drain_eventfd(int fd)
-{
-	return ev_take(fd);
-}
-
-void vm_signal_eventfd(int fd)
-{
-	ev_signal(fd);
-}
+/* ---- What dev_net.c is in the VMM ----------------------------------------------------- */
 
 struct net_nic *net_nic_of(const struct virtio_dev *dev)
 {
@@ -72,7 +32,7 @@ static void init_queue(struct vnic *v, unsigned int q, u64 features, u32 num, en
 	struct datapath_queue *r = &v->dev.ring[q];
 	struct drv *d = &v->drv[q];
 
-	drv_init(d, &v->mem, num, features, layout, VNIC_MAX_SEGS);
+	drv_init(d, &v->m.mem, num, features, layout, VNIC_MAX_SEGS);
 	*r = (struct datapath_queue) {
 		.enabled = true,
 		.num = num,
@@ -101,11 +61,11 @@ void vnic_init(struct vnic *v, u64 features, u32 num, enum drv_layout layout, un
 	unsigned int i;
 
 	memset(v, 0, sizeof(*v));
-	gmem_add_standard(&v->mem);
+	gmem_add_standard(&v->m.mem);
 	features |= F_VERSION_1 | F_INDIRECT | F_EVENT_IDX;
 	v->nic.tap.nr = nr_pairs;
 	v->dev = (struct virtio_dev) {
-		.vm = &v->vm,
+		.vm = &v->m.vm,
 		.class = &class,
 		.name = "net0",
 		.priv = &v->nic,
@@ -137,7 +97,7 @@ void vnic_free(struct vnic *v)
 		close(v->nic.tap.fd[i]);
 		close(v->peer[i]);
 	}
-	gmem_free(&v->mem);
+	gmem_free(&v->m.mem);
 }
 
 void vnic_start(struct vnic *v)

@@ -11,6 +11,7 @@
 
 #include "../../vmm/net_user.h"
 #include "drv.h"
+#include "memvm.h"
 
 #define VNIC_MAX_PAIRS	2
 #define VNIC_MAX_SEGS	40
@@ -24,8 +25,7 @@
  * @peer: the other ends
  */
 struct vnic {
-	struct vm vm;
-	struct gmem mem;
+	struct memvm m;
 	struct net_nic nic;
 	struct virtio_dev dev;
 	struct drv drv[2 * VNIC_MAX_PAIRS];
