@@ -50,6 +50,7 @@ static struct vk_node vk_nodes[] = {
 	VK_NODE(rng),
 	VK_NODE(blk),
 	VK_NODE(net),
+	VK_NODE(console),
 };
 
 static int __init vk_init(void)

@@ -22,6 +22,8 @@
  *   struct vk_blk	a disk, of a device of class blk; see blk.h.
  *   struct vk_net	a pair of queues of a NIC, and what they send to and receive
  *			from, of a device of class net; see net.h.
+ *   struct vk_console	ports, and the files that they read from and write to, of a
+ *			device of class console; see console.h.
  *   struct vk_kick	the tie from a kick eventfd's wait queue to its queue. Holds
  *			the eventfd's file, so that the wait queue outlives the tie.
  *
@@ -373,11 +375,12 @@ struct vk_dev {
 	struct vk_queue vqs[];		/* [C] class->nvqs of them */
 };
 
-/* null.c, rng.c, blk.c, net.c */
+/* null.c, rng.c, blk.c, net.c, console.c */
 extern const struct vk_class vk_null_class;
 extern const struct vk_class vk_rng_class;
 extern const struct vk_class vk_blk_class;
 extern const struct vk_class vk_net_class;
+extern const struct vk_class vk_console_class;
 
 /* dev.c. Context: process; dev->mutex held but for open and release */
 int vk_dev_open(const struct vk_class *class, struct file *file);

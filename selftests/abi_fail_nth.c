@@ -3,7 +3,7 @@
  * Every allocation, and every access to the caller's memory, of every call fails
  * once, in turn.
  *
- * in:  /dev/vkick-null, -rng, -blk; a kernel with failslab, fail_page_alloc and
+ * in:  /dev/vkick-null, -rng, -blk, -console; a kernel with failslab, fail_page_alloc and
  *      /proc/self/fail-nth (lab/run --debug), else all is skipped
  * out: each call either succeeds all the same or returns an errno of the contract,
  *      changes nothing, and succeeds when it is made again
@@ -31,7 +31,7 @@ struct state {
 	struct vhost_memory *table;
 	u8 *log;		/* a dirty log for all of @table */
 	u32 worker;		/* the last made */
-	int file;		/* for SET_FILE */
+	int file;		/* for SET_FILE and SET_PORT */
 };
 
 /* A bit for each page, to the end of the standard memory. */
@@ -179,6 +179,25 @@ static int do_set_config(struct state *s)
 	return err == -ENOTTY && strcmp(s->class, "blk") ? 0 : err;
 }
 
+/* The two are ENOTTY on every class but console. */
+static int do_set_port(struct state *s)
+{
+	struct vkick_console_port p = {
+		.size = sizeof(p), .in_fd = s->file, .out_fd = s->file, .event_fd = s->r.q[0].err, .out_skip = 1,
+	};
+	int err = __vdev_ioctl(s->r.fd, VKICK_CONSOLE_SET_PORT, &p);
+
+	return err == -ENOTTY && strcmp(s->class, "console") ? 0 : err;
+}
+
+static int do_get_port(struct state *s)
+{
+	struct vkick_console_port p = { .size = sizeof(p) };
+	int err = __vdev_ioctl(s->r.fd, VKICK_CONSOLE_GET_PORT, &p);
+
+	return err == -ENOTTY && strcmp(s->class, "console") ? 0 : err;
+}
+
 static int do_set_base(struct state *s)
 {
 	return __vdev_set_base(s->r.fd, 0, 0);
@@ -273,6 +292,9 @@ static const struct step {
 	{ "BLK_SET_FILE", do_set_file },
 	{ "BLK_SET_FILE, again", do_set_file },
 	{ "BLK_SET_CONFIG", do_set_config },
+	{ "CONSOLE_SET_PORT", do_set_port },
+	{ "CONSOLE_SET_PORT, again", do_set_port },
+	{ "CONSOLE_GET_PORT", do_get_port },
 	{ "SET_VRING_NUM", do_set_num },
 	{ "SET_VRING_ADDR", do_set_addr },
 	{ "SET_VRING_BASE", do_set_base },
@@ -319,11 +341,20 @@ static size_t start_step(void)
 
 static int nth_fd;
 
-/* A request that any class knows: for a disk, a flush. Return: its descriptors. */
+static bool is_console(const struct state *s)
+{
+	return !strcmp(s->class, "console");
+}
+
+/* A request that any other class knows: for a disk, a flush. A console's buffer is read into. Return: its descriptors. */
 static u32 any_request(struct state *s, struct drv_seg *segs)
 {
 	struct virtio_blk_outhdr h = { .type = htole32(VIRTIO_BLK_T_FLUSH) };
 
+	if (is_console(s)) {
+		segs[0] = (struct drv_seg) { GMEM_FAR, 16, true };
+		return 1;
+	}
 	memcpy(gmem_ptr(&s->r.mem, GMEM_HIGH, sizeof(h)), &h, sizeof(h));
 	segs[0] = (struct drv_seg) { GMEM_HIGH, sizeof(h), false };
 	segs[1] = (struct drv_seg) { GMEM_FAR, 1, true };
@@ -350,6 +381,7 @@ FIXTURE_VARIANT(fail_nth)
 FIXTURE_VARIANT_ADD(fail_nth, null) { "null" };
 FIXTURE_VARIANT_ADD(fail_nth, rng) { "rng" };
 FIXTURE_VARIANT_ADD(fail_nth, blk) { "blk" };
+FIXTURE_VARIANT_ADD(fail_nth, console) { "console" };
 
 FIXTURE_SETUP(fail_nth)
 {
@@ -360,7 +392,7 @@ FIXTURE_SETUP(fail_nth)
 		SKIP(return, "needs a kernel with fault injection");
 	rig_lay_out(&self->s.r, &conf);
 	self->s.class = variant->class;
-	self->s.file = memfd_create("disk", MFD_CLOEXEC);
+	self->s.file = is_console(&self->s) ? open("/dev/zero", O_RDWR | O_CLOEXEC) : memfd_create("disk", MFD_CLOEXEC);
 	ASSERT_LE(0, self->s.file);
 	self->s.table = gmem_table(&self->s.r.mem);
 	self->s.log = mmap(NULL, LOG_BYTES, PROT_READ | PROT_WRITE,

@@ -28,7 +28,7 @@ int calls_any_event(u64 *state)
 /* Mostly those under traffic. */
 int calls_any_device(u64 *state)
 {
-	static const u8 common[] = { 0, 0, 0, 0, 1, 1, 1, 2, 2, 3, 4, 4, 4 };
+	static const u8 common[] = { 0, 0, 0, 0, 1, 1, 1, 2, 2, 3, STAGE_DISK, STAGE_DISK, STAGE_DISK, STAGE_CONSOLE, STAGE_CONSOLE };
 
 	if (fuzz_one_in(state, 64))
 		return fuzz_one_in(state, 2) ? -1 : calls_any_event(state);
@@ -413,6 +413,44 @@ static int set_config(struct stage *s, u64 *state)
 	return call(any_disk(state), VKICK_BLK_SET_CONFIG, pointer(state, c));
 }
 
+static int any_console(u64 *state)
+{
+	return fuzz_one_in(state, 8) ? calls_any_device(state) : STAGE_FD + STAGE_CONSOLE;
+}
+
+static int any_port_file(u64 *state, int otherwise)
+{
+	if (fuzz_one_in(state, 8))
+		return fuzz_one_in(state, 2) ? -1 : calls_any_event(state);
+	return fuzz_one_in(state, 16) ? calls_any_device(state) : otherwise;
+}
+
+static int set_port(struct stage *s, u64 *state)
+{
+	struct vkick_console_port p[2] = { {
+		.size = any_size(state, sizeof(*p)),
+		.port = fuzz_one_in(state, 4) ? fuzz_below(state, 40) : 0,
+		.in_fd = any_port_file(state, s->pipe[0]),
+		.out_fd = any_port_file(state, s->pipe[1]),
+		.event_fd = fuzz_one_in(state, 2) ? -1 : calls_any_event(state),
+		.out_skip = fuzz_one_in(state, 4) ? fuzz_below(state, 4096) : 0,
+	} };
+
+	if (fuzz_one_in(state, 8))
+		((u32 *)p)[1 + fuzz_below(state, sizeof(*p) / 4)] = fuzz_u32(state);
+	return call(any_console(state), VKICK_CONSOLE_SET_PORT, pointer(state, p));
+}
+
+static int get_port(struct stage *s, u64 *state)
+{
+	struct vkick_console_port p[2] = { {
+		.size = any_size(state, sizeof(*p)),
+		.port = fuzz_one_in(state, 4) ? fuzz_below(state, 40) : 0,
+	} };
+
+	return call(any_console(state), VKICK_CONSOLE_GET_PORT, pointer(state, p));
+}
+
 static int any_ioctl(struct stage *s, u64 *state)
 {
 	static u8 junk[4096];
@@ -483,6 +521,8 @@ static const struct kind {
 	{ "BLK_SET_FILE", set_file, true, 40 },
 	{ "BLK_SET_CONFIG", set_config, true, 40 },
 	{ "NET_SET_BACKEND", set_backend, true, 60 },
+	{ "CONSOLE_SET_PORT", set_port, true, 50 },
+	{ "CONSOLE_GET_PORT", get_port, true, 10 },
 	{ "any ioctl", any_ioctl, true, 15 },
 	{ "restart", restart, true, 60 },
 	{ "open", race_open_device, false, 12 },

@@ -19,8 +19,8 @@
 
 /* File descriptors with fixed numbers, so that threads race for them. */
 #define STAGE_FD	100
-#define STAGE_DEVICES	6
-#define STAGE_EVENTS	8
+#define STAGE_DEVICES	7
+#define STAGE_EVENTS	12
 
 /*
  * The devices' memory: one piece, which threads may unmap at STAGE_MEM while the
@@ -38,10 +38,11 @@
 #define STAGE_SIZE	(STAGE_RAM + STAGE_RAM_SIZE)
 
 /* Of the rings, those that stage_set() puts under traffic. */
-#define STAGE_LIVE	4
+#define STAGE_LIVE	6
 
-/* The device that is a disk; it has the last of the live rings. */
+/* Devices that are a disk, and a console: they have the last of the live rings. */
 #define STAGE_DISK	4
+#define STAGE_CONSOLE	6
 
 /**
  * struct live - a ring under traffic
@@ -66,14 +67,15 @@ struct stage {
 	int memfd;
 	int disk;		/* memfd: what the disk's data lie in */
 	int nic;		/* packet socket: what is sent there comes back */
-	u64 offered[3];		/* features: null, rng, blk */
+	int pipe[2];		/* of the console's port: what it transmits it receives */
+	u64 offered[4];		/* features: null, rng, blk, console */
 	struct live live[STAGE_LIVE];
 	atomic_bool quit;	/* for the drivers */
 };
 
 void stage_init(struct stage *s);
 /*
- * Three devices under traffic, one half set up, one open, the rest closed; eventfds
+ * Four devices under traffic, one half set up, one open, the rest closed; eventfds
  * for all; memory mapped. @state: features and sizes.
  */
 void stage_set(struct stage *s, u64 state);

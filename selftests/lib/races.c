@@ -29,8 +29,8 @@ static int put_fd(int fd, int at)
 
 int race_open_device(struct stage *s, u64 *state)
 {
-	static const char * const classes[] = { "null", "rng", "blk", "net" };
-	int fd = __vdev_open(classes[fuzz_below(state, 4)]);
+	static const char * const classes[] = { "null", "rng", "blk", "net", "console" };
+	int fd = __vdev_open(classes[fuzz_below(state, 5)]);
 
 	return put_fd(fd, STAGE_FD + fuzz_below(state, STAGE_DEVICES));
 }

@@ -61,6 +61,13 @@ static int loopback(void)
 	return fd;
 }
 
+/* Those under traffic: null has two queues. */
+static const struct {
+	u32 dev, queue;
+} at[STAGE_LIVE] = {
+	{ 0, 0 }, { 0, 1 }, { 1, 0 }, { STAGE_DISK, 0 }, { STAGE_CONSOLE, 0 }, { STAGE_CONSOLE, 1 },
+};
+
 void stage_init(struct stage *s)
 {
 	u32 i;
@@ -69,8 +76,9 @@ void stage_init(struct stage *s)
 		.memfd = memfd_create("stage", MFD_CLOEXEC),
 		.disk = memfd_create("disk", MFD_CLOEXEC),
 		.nic = loopback(),
-		.offered = { offered("null"), offered("rng"), offered("blk") },
+		.offered = { offered("null"), offered("rng"), offered("blk"), offered("console") },
 	};
+	CHECK(!pipe2(s->pipe, O_CLOEXEC | O_NONBLOCK), "pipe");
 	CHECK(s->disk >= 0 && !ftruncate(s->disk, DISK_SIZE), "memfd");
 	CHECK(s->memfd >= 0 && !ftruncate(s->memfd, STAGE_SIZE), "memfd");
 	s->view = mmap(NULL, STAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, s->memfd, 0);
@@ -79,8 +87,8 @@ void stage_init(struct stage *s)
 		struct live *l = &s->live[i];
 
 		pthread_mutex_init(&l->lock, NULL);
-		l->dev = i == STAGE_LIVE - 1 ? STAGE_DISK : i / 2;
-		l->queue = i < 2 ? i : 0;	/* null has two queues */
+		l->dev = at[i].dev;
+		l->queue = at[i].queue;
 	}
 }
 
@@ -143,7 +151,7 @@ void stage_set(struct stage *s, u64 state)
 		place(fd, PRIVATE_FD + i);
 	}
 	features = F_VERSION_1 | (prng(&state) & (F_INDIRECT | F_EVENT_IDX | F_IN_ORDER | F_PACKED));
-	features &= s->offered[0] & s->offered[1] & s->offered[2];
+	features &= s->offered[0] & s->offered[1] & s->offered[2] & s->offered[3];
 	set_device(s, 0, "null", features, true);
 	set_device(s, 1, "rng", features, true);
 	set_device(s, 2, "null", 0, false);
@@ -159,11 +167,14 @@ void stage_set(struct stage *s, u64 state)
 		.max_write_zeroes_seg = 4,
 		.max_write_zeroes_sectors = 64,
 	});
+	set_device(s, STAGE_CONSOLE, "console", features, true);
+	CHECK(!__vdev_ioctl(STAGE_FD + STAGE_CONSOLE, VKICK_CONSOLE_SET_PORT, &(struct vkick_console_port) {
+		.size = sizeof(struct vkick_console_port), .in_fd = s->pipe[0], .out_fd = s->pipe[1], .event_fd = -1,
+	}), "CONSOLE_SET_PORT");
 	for (i = 0; i < STAGE_LIVE; i++)
 		set_ring(s, &s->live[i], features, &state);
-	vdev_start(STAGE_FD, VKICK_ALL_QUEUES);
-	vdev_start(STAGE_FD + 1, VKICK_ALL_QUEUES);
-	vdev_start(STAGE_FD + STAGE_DISK, 0);
+	for (i = 0; i < STAGE_LIVE; i++)
+		vdev_start(STAGE_FD + at[i].dev, at[i].queue);
 	atomic_store(&s->quit, false);
 }
 
@@ -223,6 +234,16 @@ static u32 disk_chain(struct stage *s, struct live *l, struct drv_seg *segs)
 	return 3;
 }
 
+/* All its buffers are for the one way, mostly. */
+static u32 port_chain(struct live *l, struct drv_seg *segs)
+{
+	u32 nr = random_chain(l, segs), i;
+
+	for (i = 0; i < nr && !fuzz_one_in(&l->state, 64); i++)
+		segs[i].write = !(l->queue & 1);
+	return nr;
+}
+
 /* A few chains, all that is free at most. */
 static void submit(struct stage *s, struct live *l)
 {
@@ -231,7 +252,12 @@ static void submit(struct stage *s, struct live *l)
 
 	fring_recycle(&l->ring);
 	while (chains--) {
-		nr = l->dev == STAGE_DISK ? disk_chain(s, l, segs) : random_chain(l, segs);
+		if (l->dev == STAGE_DISK)
+			nr = disk_chain(s, l, segs);
+		else if (l->dev == STAGE_CONSOLE)
+			nr = port_chain(l, segs);
+		else
+			nr = random_chain(l, segs);
 		if (!fring_add(&l->ring, segs, nr, NULL, 0))
 			break;
 	}

@@ -16,10 +16,12 @@
  *			and VKICK_GET_INFO)
  *	EBUSY		owned already (SET_OWNER); the queue runs, and must be
  *			stopped first (NUM, BASE, SET_FEATURES; all of them:
- *			VKICK_BLK_SET_FILE); the worker has queues (FREE_WORKER)
+ *			VKICK_BLK_SET_FILE; those of the port: VKICK_CONSOLE_SET_PORT);
+ *			the worker has queues (FREE_WORKER)
  *	ENOBUFS		no queue with this index
  *	ENODEV		no worker with this id; a queue of a device without a backend
- *			is to start (VKICK_BLK_SET_FILE, VHOST_NET_SET_BACKEND)
+ *			is to start (VKICK_BLK_SET_FILE, VHOST_NET_SET_BACKEND,
+ *			VKICK_CONSOLE_SET_PORT)
  *	ENOSPC		the device has as many workers as it can
  *	EAGAIN		no more threads for this process (RLIMIT_NPROC, pids.max)
  *	EINVAL		a value is out of range or misaligned, regions overlap
@@ -201,7 +203,8 @@ static inline __u32 vkick_latency_bucket(__u64 ns)
  *	VHOST_SET_VRING_BUSYLOOP_TIMEOUT allows; 0: polling does not pay
  * @in_flight: requests that the class has not completed
  * @dropped: of class net: packets that were lost, since the backend refused them, or
- *	since no buffers of the driver's could hold them
+ *	since no buffers of the driver's could hold them. Of class console: chains of which
+ *	output was lost
  * @pop_to_used_ns: histogram, nanoseconds from when a request was taken off the ring until
  *	its used element was published, with the buckets of vkick_latency_from_ns(). The
  *	first request of each pass is measured, and of the others one in 31, which counts as
@@ -312,6 +315,46 @@ struct vkick_blk_config {
 	__u32 reserved2;
 };
 
+/* Of a device; they have numbers from 0 on. */
+#define VKICK_CONSOLE_MAX_PORTS		31U
+
+/**
+ * struct vkick_console_port - VKICK_CONSOLE_SET_PORT, VKICK_CONSOLE_GET_PORT: a port's files
+ * @size: sizeof(struct vkick_console_port); of GET_PORT, on return the number of bytes
+ *	that the kernel filled
+ * @port: 0 to VKICK_CONSOLE_MAX_PORTS - 1, else ENOBUFS. Port 0 has queues 0 (the driver
+ *	receives) and 1 (it transmits), port N queues 2N+2 and 2N+3 (VIRTIO 1.2,
+ *	5.3.2). Queues 2 and 3 are for control messages, and do not run here
+ * @in_fd: what the driver receives is read from it; -1: it receives nothing
+ * @out_fd: what the driver transmits is written to it; -1: it is thrown away
+ * @event_fd: eventfd, signalled when one of both ends or fails; -1: none
+ * @out_skip: bytes of the chain that is next to be transmitted that were written already:
+ *	where another datapath stopped, or (GET_PORT) where this one did
+ * @in_error: GET_PORT: 0, or the errno (positive) of the last read; ENODATA: @in_fd has
+ *	ended. SET_PORT: 0, else EOPNOTSUPP
+ * @out_error: the same of the last write. What was to be written then is lost
+ * @reserved: 0, else EOPNOTSUPP
+ *
+ * Files are terminals, pipes, sockets or regular files, that may be polled and be written
+ * to by an iterator, else EINVAL. The device waits for none of them: all but regular files are
+ * to be open with O_NONBLOCK, and fail with EINVAL if they are not (any more). It keeps
+ * the files, so the fds may be closed. EBUSY while a queue of the port runs.
+ *
+ * GET_PORT fills all but the fds, which are -1; ENODEV for a port that was not set.
+ * Ports are forgotten by VHOST_RESET_OWNER.
+ */
+struct vkick_console_port {
+	__u32 size;
+	__u32 port;
+	__s32 in_fd;
+	__s32 out_fd;
+	__s32 event_fd;
+	__u32 out_skip;
+	__u32 in_error;
+	__u32 out_error;
+	__aligned_u64 reserved;
+};
+
 #define VKICK_GET_INFO		_IOWR(VKICK_IOCTL_TYPE, 0x00, struct vkick_info)
 #define VKICK_SET_RUNNING	_IOW(VKICK_IOCTL_TYPE, 0x01, struct vkick_running)
 #define VKICK_GET_STATS		_IOWR(VKICK_IOCTL_TYPE, 0x02, struct vkick_stats)
@@ -320,5 +363,7 @@ struct vkick_blk_config {
 #define VKICK_NULL_SET_LATENCY	_IOW(VKICK_IOCTL_TYPE, 0x10, struct vkick_null_latency)
 #define VKICK_BLK_SET_FILE	_IOW(VKICK_IOCTL_TYPE, 0x11, struct vkick_blk_file)
 #define VKICK_BLK_SET_CONFIG	_IOW(VKICK_IOCTL_TYPE, 0x12, struct vkick_blk_config)
+#define VKICK_CONSOLE_SET_PORT	_IOW(VKICK_IOCTL_TYPE, 0x13, struct vkick_console_port)
+#define VKICK_CONSOLE_GET_PORT	_IOWR(VKICK_IOCTL_TYPE, 0x14, struct vkick_console_port)
 
 #endif /* _UAPI_LINUX_VKICK_H */
