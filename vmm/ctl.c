@@ -4,8 +4,9 @@
  *
  * in:  {"cmd": "status"}, or stats, pause, resume, reset, quit;
  *      {"cmd": "switch", "device": "disk0", "datapath": "user"},
- *      {"cmd": "resize", "device": "disk0", "bytes": 1073741824}, bytes optional, or
- *      {"cmd": "link", "device": "net0", "link": "down"}
+ *      {"cmd": "resize", "device": "disk0", "bytes": 1073741824}, bytes optional,
+ *      {"cmd": "link", "device": "net0", "link": "down"}, or
+ *      {"cmd": "window", "device": "console0", "cols": 80, "rows": 24}
  * out: {"ok": true, ...} or {"ok": false, "error": "..."}
  *
  * The main thread waits for its clients among everything else, so that one which
@@ -98,6 +99,26 @@ static json_t *set_link(const json_t *request)
 	return reply;
 }
 
+static json_t *set_window(const json_t *request)
+{
+	const char *name = json_string_value(json_object_get(request, "device"));
+	json_int_t cols = json_integer_value(json_object_get(request, "cols"));
+	json_int_t rows = json_integer_value(json_object_get(request, "rows"));
+	struct virtio_dev *dev = name ? find_device(name) : NULL;
+	const char *why;
+	json_t *reply;
+
+	if (!dev || !dev->class->window)
+		return error_reply("no such console: see devices of status");
+	if (cols <= 0 || cols > UINT16_MAX || rows <= 0 || rows > UINT16_MAX)
+		return error_reply("no such size: give cols and rows, each 1 to 65535");
+	pthread_mutex_lock(&ctl_vm->lock);
+	why = dev->class->window(dev, cols, rows);
+	reply = why ? error_reply(why) : ok_reply(stats_device_json(dev));
+	pthread_mutex_unlock(&ctl_vm->lock);
+	return reply;
+}
+
 static json_t *switch_datapath(const json_t *request)
 {
 	const char *name = json_string_value(json_object_get(request, "device"));
@@ -175,10 +196,12 @@ static json_t *answer(const char *line, size_t bytes)
 		reply = resize(request);
 	else if (!strcmp(cmd, "link"))
 		reply = set_link(request);
+	else if (!strcmp(cmd, "window"))
+		reply = set_window(request);
 	else if (!strcmp(cmd, "switch"))
 		reply = switch_datapath(request);
 	else
-		reply = error_reply("unknown cmd: give status, stats, pause, resume, shutdown, reset, resize, link, switch or quit");
+		reply = error_reply("unknown cmd: give status, stats, pause, resume, shutdown, reset, resize, link, window, switch or quit");
 	/* After the reply was made, whose state is still "running". */
 	if (cmd && !strcmp(cmd, "quit"))
 		vm_end(ctl_vm, VM_QUIT);

@@ -2,7 +2,7 @@
 /*
  * `vkick ctl`: asks a running VMM.
  *
- * in:  its control socket, a command and what belongs to it
+ * in:  its control socket, a command and what belongs to it; for `console` see ctl_console.c
  * out: the reply, a line of JSON on stdout; exit status 1 if it says no
  */
 #include <errno.h>
@@ -13,6 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "ctl.h"
 #include "opts.h"
 
 int ctl_connect(const char *path)
@@ -75,28 +76,36 @@ static json_t *make_request(char **args, int nr)
 	return nr == 1 ? json_pack("{s:s}", "cmd", args[0]) : NULL;
 }
 
+json_t *ctl_ask(int fd, json_t *request)
+{
+	json_t *reply = NULL;
+	json_error_t err;
+
+	if (!json_dumpfd(request, fd, JSON_COMPACT) && write(fd, "\n", 1) == 1)
+		reply = json_loadfd(fd, JSON_DISABLE_EOF_CHECK, &err);
+	if (!reply)
+		die("ctl: the VM ended without a reply");
+	json_decref(request);
+	return reply;
+}
+
 int ctl_client(const char *path, char **args, int nr)
 {
-	json_t *request = make_request(args, nr), *reply;
 	const char *cmd = args[0];
-	json_error_t err;
+	json_t *request, *reply;
 	bool ok;
-	int fd;
 
+	if (!strcmp(cmd, "console") && nr <= 2)
+		return ctl_console(path, args[1]);
+	request = make_request(args, nr);
 	if (!request)
-		die_usage("ctl %s: not a command: give status, stats, pause, resume, shutdown, reset, resize, link, switch or quit", cmd);
-	fd = ctl_connect(path);
-	if (json_dumpfd(request, fd, JSON_COMPACT) || write(fd, "\n", 1) != 1)
-		die("ctl %s: %s", path, strerror(errno));
-	reply = json_loadfd(fd, JSON_DISABLE_EOF_CHECK, &err);
-	if (!reply)
-		die("ctl %s: the VM ended without a reply", path);
+		die_usage("ctl %s: not a command: give " CTL_COMMANDS, cmd);
+	reply = ctl_ask(ctl_connect(path), request);
 	json_dumpf(reply, stdout, JSON_COMPACT);
 	putchar('\n');
 	ok = json_is_true(json_object_get(reply, "ok"));
 	if (!ok)
 		warn("ctl %s: %s", cmd, json_string_value(json_object_get(reply, "error")));
 	json_decref(reply);
-	json_decref(request);
 	return !ok;
 }

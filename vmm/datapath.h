@@ -25,6 +25,7 @@ struct vring_seg;
 /**
  * struct datapath_queue - one virtqueue, between starts
  * @enabled: by the driver; others are left alone
+ * @closed: by the class: it is not served for now, whatever is in it, and keeps its place
  * @num: size
  * @state: as VHOST_SET_VRING_BASE has it; in: where to start, out: where it ended
  * @desc: guest-physical address, unchecked; as @avail and @used
@@ -34,6 +35,7 @@ struct vring_seg;
  */
 struct datapath_queue {
 	bool enabled;
+	bool closed;
 	u16 num;
 	u32 state;
 	u64 desc;
@@ -81,7 +83,7 @@ struct datapath {
  * @start_queue: serves queue @i as well, which is enabled, with the others running.
  *	Return: 0, or -errno with those running and @i not
  * @stop_queue: the same for queue @i as @stop, with the others running on; its ->state
- *	does not matter any more
+ *	matters only where the class closes queues (virtio_queue_gate())
  * @release: gives back what @prepare took, if it took anything
  * @stats: of queue @i, running or not
  * @config_changed: what the class told the datapath is no longer so, whether it runs

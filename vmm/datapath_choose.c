@@ -85,14 +85,16 @@ static int fits(const struct virtio_dev *dev, const struct datapath *dp, char *w
 void datapath_stats(struct virtio_dev *dev, unsigned int i, struct datapath_stats *s)
 {
 	const struct datapath_stats *past = &dev->past[i];
+	const struct virtio_own *own;
 	unsigned int b;
 
 	if (dev->stopping) {
 		*s = dev->frozen[i];
 		return;
 	}
-	if (i >= dev->nr_served) {
-		*s = i == dev->nr_served ? dev->own.stats : (struct datapath_stats) { 0 };
+	own = virtio_own_of(dev, i);
+	if (own || i >= dev->nr_served) {
+		*s = own ? own->stats : (struct datapath_stats) { 0 };
 		return;
 	}
 	dev->datapath->ops->stats(dev->datapath, i, s);
@@ -114,6 +116,8 @@ static void keep_counters(struct virtio_dev *dev, struct datapath *old)
 	for (i = 0; i < dev->nr_queues && i < dev->nr_served; i++) {
 		struct datapath_stats sum;
 
+		if (virtio_own_of(dev, i))
+			continue;
 		datapath_stats(dev, i, &sum);
 		dev->past[i] = sum;
 	}

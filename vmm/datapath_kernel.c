@@ -281,27 +281,35 @@ static int set_running(struct kernel_datapath *k, unsigned int i, bool running)
 	return vhost(file_of(k, i), VKICK_SET_RUNNING, &arg);
 }
 
+static void stop_queue(struct kernel_datapath *k, unsigned int i)
+{
+	struct vhost_vring_state base = { .index = i % k->per_file };
+
+	/* Fails with a fatal signal pending alone: then close() does it. */
+	set_running(k, i, false);
+	if (!vhost(file_of(k, i), VHOST_GET_VRING_BASE, &base))
+		k->dp.dev->ring[i].state = base.num;
+}
+
 /* Of the first @nr queues, those that are served. */
 static void stop_queues(struct kernel_datapath *k, unsigned int nr)
 {
 	struct virtio_dev *dev = k->dp.dev;
 	unsigned int i;
 
-	for (i = 0; i < nr; i++) {
-		struct vhost_vring_state base = { .index = i % k->per_file };
-
-		if (!datapath_serves(dev, i))
-			continue;
-		/* Fails with a fatal signal pending alone: then close() does it. */
-		set_running(k, i, false);
-		if (!vhost(file_of(k, i), VHOST_GET_VRING_BASE, &base))
-			dev->ring[i].state = base.num;
-	}
+	for (i = 0; i < nr; i++)
+		if (datapath_serves(dev, i))
+			stop_queue(k, i);
 }
 
 static void kernel_stop(struct datapath *dp)
 {
-	stop_queues(to_kernel(dp), dp->dev->nr_queues);
+	struct kernel_datapath *k = to_kernel(dp);
+	unsigned int i;
+
+	stop_queues(k, dp->dev->nr_queues);
+	for (i = 0; i < k->nr_files && dp->dev->class->kernel_stopped && is_ours(k); i++)
+		dp->dev->class->kernel_stopped(dp->dev, k->fd[i]);
 }
 
 static int prepare_file(struct kernel_datapath *k, int fd)
@@ -349,6 +357,10 @@ static int kernel_start(struct datapath *dp)
 	unsigned int i;
 	int err = 0;
 
+	for (i = 0; i < k->nr_files && !err && dp->dev->class->kernel_starting && is_ours(k); i++)
+		err = dp->dev->class->kernel_starting(dp->dev, k->fd[i]);
+	if (err)
+		return err;
 	for (i = 0; i < dp->dev->nr_queues && !err; i++)
 		if (datapath_serves(dp->dev, i))
 			err = start_queue(k, i);
@@ -369,7 +381,7 @@ static int kernel_start_queue(struct datapath *dp, unsigned int i)
 /* A kick later on wakes nothing: the module looks at queues that run. */
 static void kernel_stop_queue(struct datapath *dp, unsigned int i)
 {
-	set_running(to_kernel(dp), i, false);
+	stop_queue(to_kernel(dp), i);
 }
 
 static void kernel_config_changed(struct datapath *dp)

@@ -185,25 +185,32 @@ static void use_one_pair(struct net_nic *nic)
 	nic->pairs = 1;
 }
 
+/* 5.1.2: the control queue comes after the pairs that the driver knows of. */
+static void serve_pairs(struct virtio_dev *dev, u32 pairs)
+{
+	dev->nr_served = 2 * pairs;
+	dev->own[0].index = 2 * pairs;
+	dev->nr_own = 1;
+}
+
 static void net_reset(struct virtio_dev *dev)
 {
 	struct net_nic *nic = net_nic_of(dev);
 
 	memcpy(nic->mac, nic->own_mac, sizeof(nic->mac));
 	nic->announce = false;
-	dev->nr_served = 2 * nic->tap.nr;
+	serve_pairs(dev, nic->tap.nr);
 	use_one_pair(nic);
 	/* Whoever comes next may know of none. */
 	net_tap_set_offloads(&nic->tap, 0);
 }
 
-/* 5.1.2: the control queue comes after the pairs that the driver knows of. */
 static void net_start(struct virtio_dev *dev)
 {
 	struct net_nic *nic = net_nic_of(dev);
 	int err;
 
-	dev->nr_served = has(dev, VIRTIO_NET_F_MQ) ? 2 * nic->tap.nr : 2;
+	serve_pairs(dev, has(dev, VIRTIO_NET_F_MQ) ? nic->tap.nr : 1);
 	err = net_tap_set_offloads(&nic->tap, dev->acked);
 	if (err)
 		warn("%s: %s: offloads: %s", dev->name, nic->tap.name, strerror(-err));
@@ -280,5 +287,5 @@ const struct virtio_class dev_net = {
 	.kernel_run = net_kernel_run,
 	.link = net_link,
 	.describe = net_describe,
-	.serve = net_ctrl_serve,
+	.serve_own = net_ctrl_serve,
 };

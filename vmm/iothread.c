@@ -30,7 +30,10 @@ static int watch(struct iothread *io, int op, int fd, u32 tag)
 		.data.u32 = tag,
 	};
 
-	return epoll_ctl(io->epoll_fd, op, fd, &ev) ? -errno : 0;
+	if (!epoll_ctl(io->epoll_fd, op, fd, &ev))
+		return 0;
+	/* A regular file may always be read from and written to. */
+	return errno == EPERM && is_file(io, tag) ? 0 : -errno;
 }
 
 static void *run(void *arg)

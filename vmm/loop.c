@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "console.h"
 #include "vmm.h"
 
 static int loop_fd = -1;
@@ -22,7 +23,11 @@ static void signal_ready(struct loop_source *src)
 {
 	struct signalfd_siginfo info;
 
-	if (read(src->fd, &info, sizeof(info)) == sizeof(info))
+	if (read(src->fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	if (info.ssi_signo == SIGWINCH)
+		console_window_changed();
+	else
 		vm_end(loop_vm, VM_QUIT);
 }
 
@@ -48,6 +53,7 @@ void loop_init(struct vm *vm)
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGWINCH);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);	/* a reader of the console that leaves */
 

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "ctl.h"
 #include "opts.h"
 #include "pci.h"
 #include "stats.h"
@@ -68,6 +69,9 @@ static int run(int argc, char **argv)
 	mallopt(M_ARENA_MAX, 1);
 	vm_init(&vm, &opts);
 	boot_open(&vm);
+	if (boot_takes_linux_words())
+		opts_default_console(&opts);
+	boot_check(&vm);
 	stats_init(&vm);
 	loop_init(&vm);
 	power_init(&vm);
@@ -91,7 +95,7 @@ static int run(int argc, char **argv)
 static int ctl(int argc, char **argv)
 {
 	if (argc < 2)
-		die_usage("ctl: give a socket, then status, stats, pause, resume, shutdown, reset, resize, link, switch or quit");
+		die_usage("ctl: give a socket, then " CTL_COMMANDS);
 	return ctl_client(argv[0], argv + 1, argc - 1);
 }
 

@@ -88,7 +88,7 @@ void net_tap_set_carrier(const struct net_tap *tap, bool on);
 
 /* ---- net_ctrl.c ----------------------------------------------------------------------- */
 
-/* One command, as virtio_class.serve. */
-int64_t net_ctrl_serve(struct virtio_dev *dev, const struct vring_chain *c);
+/* One command, as virtio_class.serve_own. */
+int64_t net_ctrl_serve(struct virtio_dev *dev, unsigned int i, const struct vring_chain *c);
 
 #endif

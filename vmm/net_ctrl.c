@@ -172,13 +172,14 @@ static int gather(struct vm *vm, const struct vring_chain *c, u8 *buf, u32 bytes
 	return 0;
 }
 
-int64_t net_ctrl_serve(struct virtio_dev *dev, const struct vring_chain *c)
+int64_t net_ctrl_serve(struct virtio_dev *dev, unsigned int i, const struct vring_chain *c)
 {
 	const struct vring_seg *answer = c->segs + c->nr_out;
 	u8 buf[MAX_BYTES], ack = VIRTIO_NET_ERR;
 	const void *p;
 	u32 contig;
 
+	(void)i;
 	if (!c->nr_in || vring_io_lookup(dev->vm, answer->gpa, 1, &p, &contig))
 		return -EINVAL;		/* nothing to answer into */
 	if (c->out_bytes <= sizeof(buf)) {

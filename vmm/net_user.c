@@ -134,7 +134,7 @@ static int start_pair(struct net_pair *p)
 {
 	unsigned int i;
 
-	p->io.kind = THREAD_NIC;
+	p->io.kind = THREAD_STREAM;
 	p->io.name = p->name;
 	p->io.nr = NET_NR_FDS;
 	p->io.files = 1U << NET_TAP;

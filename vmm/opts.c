@@ -17,7 +17,7 @@ static const char help[] =
 "usage: vkick run --kernel FILE [option ...]\n"
 "       vkick ctl SOCK status|stats|pause|resume|shutdown|reset|quit\n"
 "       vkick ctl SOCK resize DISK [SIZE] | link NET up|down |\n"
-"                      switch DEVICE kernel|user|vhost\n"
+"                      switch DEVICE kernel|user|vhost | console [PORT]\n"
 "       vkick top [-d SECONDS] [-n FRAMES] SOCK...\n"
 "       vkick --version | --help\n"
 "\n"
@@ -39,6 +39,11 @@ static const char help[] =
 "      --net tap=NAME|fd=N,datapath=kernel|user|vhost|auto[,KEY=VALUE...]\n"
 "                           a network device; may be repeated. Keys: mac, mtu,\n"
 "                           queues, queue-size, and those below: see vkick(1)\n"
+"      --console stdio|pty|file=PATH|socket=PATH|off[,KEY=VALUE...]\n"
+"                           the guest's hvc0 (stdio, if --cmdline names no\n"
+"                           console; Ctrl-A x quits); datapath=auto if not given\n"
+"      --port name=NAME,pty|file=PATH|socket=PATH\n"
+"                           one more port of it, /dev/virtio-ports/NAME\n"
 "      --rng datapath=kernel|user|auto[,KEY=VALUE...]\n"
 "                           a random number generator; may be repeated. Keys,\n"
 "                           of disks as well: notify=mmio|pio|auto, and\n"
@@ -76,6 +81,13 @@ static void set_cmdline(struct opts *o, const char *v) { o->cmdline = v; }
 static void set_ctl(struct opts *o, const char *v) { o->ctl_path = v; }
 static void set_stats(struct opts *o, const char *v) { o->stats_path = v; }
 static void set_user(struct opts *o, const char *v) { o->user = v; }
+
+static void set_port(struct opts *o, const char *v)
+{
+	if (o->nr_ports == OPTS_MAX_PORTS)
+		die_usage("--port %s: too many: at most %u", v, OPTS_MAX_PORTS);
+	o->ports[o->nr_ports++] = v;
+}
 
 static void set_cpus(struct opts *o, const char *v)
 {
@@ -189,6 +201,7 @@ static const struct {
 	{ "stats", 0, set_stats },
 	{ "sandbox", 0, set_sandbox },
 	{ "user", 0, set_user },
+	{ "port", 0, set_port },
 };
 
 /* Return: whether @arg is --@name, with its value in *@value if one is attached. */
@@ -242,6 +255,50 @@ static void parse_one(struct opts *o, int argc, char **argv, int *i)
 	die_usage("%s: unknown option: see vkick run --help", arg);
 }
 
+static bool names_a_console(const char *cmdline)
+{
+	return !strncmp(cmdline, "console=", 8) || strstr(cmdline, " console=");
+}
+
+static const struct device_opts *find_console(const struct opts *o)
+{
+	unsigned int i;
+
+	for (i = 0; i < o->nr_devices; i++)
+		if (o->devices[i].class == &dev_console)
+			return &o->devices[i];
+	return NULL;
+}
+
+/* Who names no console has the one that costs least, and the serial port until its driver is there. */
+void opts_default_console(struct opts *o)
+{
+	bool named = names_a_console(o->cmdline);
+	char stdio[] = "stdio", *cmdline;
+
+	if (!find_console(o) && (!named || strstr(o->cmdline, "console=hvc")))
+		opts_add_device(o, &dev_console, stdio);
+	if (named)
+		return;
+	if (asprintf(&cmdline, "%s%searlycon=uart8250,io,0x3f8 console=hvc0", o->cmdline, *o->cmdline ? " " : "") < 0)
+		die("--cmdline: out of memory");
+	o->cmdline = cmdline;
+}
+
+/* Ports are of the console, which there is one of. */
+static void check_consoles(struct opts *o)
+{
+	const struct device_opts *console = find_console(o);
+	const struct device_opts *last = &o->devices[o->nr_devices];
+	char off[] = "off";
+
+	while (console && ++console < last)
+		if (console->class == &dev_console)
+			die_usage("--console: given twice: give more ports with --port");
+	if (o->nr_ports && !find_console(o))
+		opts_add_device(o, &dev_console, off);
+}
+
 void opts_parse(struct opts *o, int argc, char **argv)
 {
 	int i;
@@ -257,6 +314,7 @@ void opts_parse(struct opts *o, int argc, char **argv)
 		parse_one(o, argc, argv, &i);
 	if (!o->kernel)
 		die_usage("--kernel: missing: give a bzImage (vmlinuz) to boot");
+	check_consoles(o);
 	if (o->memory_file && o->huge_page_bytes)
 		die_usage("--hugepages with --memory file=: the file decides: give one on hugetlbfs instead");
 	if (o->huge_page_bytes && o->memory_bytes % o->huge_page_bytes)

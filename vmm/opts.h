@@ -8,6 +8,9 @@
 /* What bus 0 has slots for, next to the host bridge. */
 #define OPTS_MAX_DEVICES	31
 
+/* Of a console, beside its own. */
+#define OPTS_MAX_PORTS		30
+
 struct virtio_class;
 struct datapath_ops;
 
@@ -33,7 +36,7 @@ struct device_opts {
 };
 
 /**
- * struct opts_key - a KEY=VALUE of a device
+ * struct opts_key - a KEY=VALUE of a device, or of virtio_class.words a KEY, whose value is NULL
  * @set: takes @value, or die_usage()s
  */
 struct opts_key {
@@ -68,6 +71,8 @@ struct opts {
 	bool reboot;			/* at a guest's reset */
 	bool sandbox;
 	const char *user;
+	unsigned int nr_ports;
+	const char *ports[OPTS_MAX_PORTS];	/* --port's values */
 	unsigned int nr_devices;
 	struct device_opts devices[OPTS_MAX_DEVICES];
 };
@@ -78,6 +83,8 @@ struct opts {
 char **opts_expand(int *argc, char **argv);
 /* argv[0] is the first option. die_usage()s; does not return from --help. */
 void opts_parse(struct opts *o, int argc, char **argv);
+/* For Linux: standard input and output are hvc0, unless --console or --cmdline say otherwise. */
+void opts_default_console(struct opts *o);
 void opts_help(void);
 /* Decimal digits alone; errno as strtoull() has it, *@end as @s if there are none. */
 u64 opts_number(const char *s, char **end);

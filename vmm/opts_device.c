@@ -165,12 +165,12 @@ static const struct opts_key *find(const struct opts_key *keys, const char *name
 	return NULL;
 }
 
-static void append_names(char *buf, size_t bytes, const struct opts_key *keys)
+static void append_names(char *buf, size_t bytes, const struct opts_key *keys, const char *end)
 {
 	for (; keys && keys->name; keys++) {
 		size_t n = strlen(buf);
 
-		snprintf(buf + n, bytes - n, "%s%s=", n ? ", " : "", keys->name);
+		snprintf(buf + n, bytes - n, "%s%s%s", n ? ", " : "", keys->name, end);
 	}
 }
 
@@ -178,8 +178,9 @@ static void unknown_key(const struct virtio_class *class, const char *key)
 {
 	char names[512] = "";
 
-	append_names(names, sizeof(names), class->keys);
-	append_names(names, sizeof(names), common_keys);
+	append_names(names, sizeof(names), class->words, "");
+	append_names(names, sizeof(names), class->keys, "=");
+	append_names(names, sizeof(names), common_keys, "=");
 	die_usage("--%s: unknown key %s: there are %s", class->name, key, names);
 }
 
@@ -188,17 +189,17 @@ static void set_one(struct device_opts *d, char *key)
 	char *value = strchr(key, '=');
 	const struct opts_key *k;
 
-	if (!value)
-		unknown_key(d->class, key);
-	*value = 0;
-	k = find(d->class->keys, key);
-	if (!k)
+	if (value)
+		*value = 0;
+	k = find(value ? d->class->keys : d->class->words, key);
+	if (!k && value)
 		k = find(common_keys, key);
 	if (!k) {
-		*value = '=';
+		if (value)
+			*value = '=';
 		unknown_key(d->class, key);
 	}
-	k->set(d, key, value + 1);
+	k->set(d, key, value ? value + 1 : NULL);
 }
 
 void opts_add_device(struct opts *o, const struct virtio_class *class, char *v)
@@ -218,6 +219,8 @@ void opts_add_device(struct opts *o, const struct virtio_class *class, char *v)
 		die("--%s: out of memory", class->name);
 	for (key = strtok_r(v, ",", &save); key; key = strtok_r(NULL, ",", &save))
 		set_one(d, key);
+	if (!d->datapath && class->datapath_by_default)
+		set_datapath(d, "datapath", "auto");
 	if (!d->datapath)
 		die_usage("--%s: no datapath: give datapath=kernel, datapath=user or datapath=auto",
 			  class->name);

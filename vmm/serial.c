@@ -2,27 +2,24 @@
 /*
  * The serial port COM1, a 16550A, and the console at its other end.
  *
- * in:  the guest's accesses to its eight registers; bytes from stdin
+ * in:  the guest's accesses to its eight registers; bytes of the terminal
  * out: bytes to stdout or a file, interrupts on GSI 4
  *
  * The transmitter is always ready, since a write to the console is done before
- * the guest goes on. If stdin is a terminal it is put into raw mode, and back at
- * any end of the process.
+ * the guest goes on.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/serial_reg.h>
-#include <signal.h>
-#include <stdlib.h>
 #include <string.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "layout.h"
+#include "console.h"
 #include "opts.h"
+#include "terminal.h"
 #include "vmm.h"
 
-#define ESCAPE		0x01	/* Ctrl-A */
 #define RX_BYTES	64	/* power of two; a 16550A has 16, drivers cannot tell */
 
 static struct {
@@ -34,16 +31,7 @@ static struct {
 	bool line;			/* the interrupt's level */
 	u8 rx[RX_BYTES];
 	u32 rx_head, rx_tail;		/* free-running */
-	bool escaped;			/* Ctrl-A was typed */
-	bool stdin_off;			/* out of the loop: rx[] is full */
 } com;
-
-static struct termios saved_termios;
-static volatile sig_atomic_t is_raw;
-
-static void stdin_ready(struct loop_source *src);
-
-static struct loop_source stdin_source = { .fd = 0, .ready = stdin_ready };
 
 static bool rx_empty(void)
 {
@@ -83,10 +71,8 @@ static u8 read_rx(void)
 
 	if (!rx_empty())
 		byte = com.rx[com.rx_tail++ % RX_BYTES];
-	if (com.stdin_off && rx_room() == RX_BYTES) {
-		com.stdin_off = false;
-		loop_add(&stdin_source);
-	}
+	if (rx_empty())
+		terminal_resume();
 	return byte;
 }
 
@@ -208,80 +194,28 @@ static struct bus_range serial_range = {
 	.base = PORT_COM1, .len = 8, .ops = &serial_ops,
 };
 
-/* ---- The console's end, main thread ---------------------------------------- */
+/* ---- The terminal's end, main thread ---------------------------------------- */
 
-static void feed(u8 byte)
+static u32 take_room(void)
 {
-	if (is_raw && com.escaped) {
-		com.escaped = false;
-		if (byte == 'x') {
-			vm_end(com.vm, VM_QUIT);
-			return;
-		}
-		/* Ctrl-A twice sends one; with anything else it was meant so. */
-		if (byte != ESCAPE)
-			com.rx[com.rx_head++ % RX_BYTES] = ESCAPE;
-	} else if (is_raw && byte == ESCAPE) {
-		com.escaped = true;
-		return;
-	}
-	com.rx[com.rx_head++ % RX_BYTES] = byte;
-}
-
-static void stdin_ready(struct loop_source *src)
-{
-	u8 buf[RX_BYTES];
-	ssize_t n, i;
 	u32 room;
 
 	pthread_mutex_lock(&com.vm->lock);
 	room = rx_room();
-	if (room < 2) {			/* a byte and the Ctrl-A before it */
-		loop_remove(src);
-		com.stdin_off = true;
-	} else {
-		n = read(src->fd, buf, room / 2);
-		if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN))
-			loop_remove(src);
-		for (i = 0; i < n; i++)
-			feed(buf[i]);
-		update_line();
-	}
+	pthread_mutex_unlock(&com.vm->lock);
+	return room;
+}
+
+static void take(const u8 *buf, u32 bytes)
+{
+	pthread_mutex_lock(&com.vm->lock);
+	while (bytes-- && rx_room())
+		com.rx[com.rx_head++ % RX_BYTES] = *buf++;
+	update_line();
 	pthread_mutex_unlock(&com.vm->lock);
 }
 
-/* Also from signal handlers: tcsetattr() is safe there. */
-static void restore_terminal(void)
-{
-	if (is_raw)
-		tcsetattr(0, TCSANOW, &saved_termios);
-	is_raw = 0;
-}
-
-static void on_crash(int sig)
-{
-	restore_terminal();
-	signal(sig, SIG_DFL);
-	raise(sig);
-}
-
-static void make_raw(void)
-{
-	static const int crashes[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGQUIT };
-	struct termios t;
-	unsigned int i;
-
-	if (!isatty(0) || tcgetattr(0, &saved_termios))
-		return;
-	t = saved_termios;
-	cfmakeraw(&t);
-	t.c_oflag |= OPOST;		/* our own messages want their line feeds */
-	atexit(restore_terminal);
-	for (i = 0; i < ARRAY_SIZE(crashes); i++)
-		signal(crashes[i], on_crash);
-	is_raw = 1;
-	tcsetattr(0, TCSANOW, &t);
-}
+static const struct terminal_sink sink = { take_room, take };
 
 /* At a guest's reset: what a power cycle does to the registers. */
 void serial_reset(void)
@@ -308,7 +242,8 @@ void serial_init(struct vm *vm)
 			die("--serial file=%s: %s", o->serial_path, strerror(errno));
 	} else if (o->serial == SERIAL_STDIO) {
 		com.out_fd = 1;
-		make_raw();
-		loop_add(&stdin_source);
+		/* A console on stdio has it. */
+		if (!console_has_stdin(vm))
+			terminal_open(vm, &sink);
 	}
 }

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "latency.h"
+#include "ctl.h"
 #include "opts.h"
 
 #define MAX_VMS		32

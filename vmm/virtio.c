@@ -21,6 +21,7 @@
 static const struct virtio_class *const classes[] = {
 	&dev_blk,
 	&dev_net,
+	&dev_console,
 	&dev_rng,
 };
 
@@ -85,9 +86,9 @@ static void started(struct virtio_dev *dev, int err)
 
 	dev->running = !err;
 	if (err)
-		virtio_own_stop(dev);
+		virtio_own_stop_all(dev);
 	else
-		err = virtio_own_start(dev);
+		err = virtio_own_start_all(dev);
 	if (!err)
 		return;
 	snprintf(why, sizeof(why), "cannot start its queues: %s", strerror(-err));
@@ -278,12 +279,14 @@ static void init_one(struct vm *vm, const struct device_opts *o)
 	dev->queue_size = o->queue_size ? o->queue_size : o->class->queue_size;
 	dev->nr_workers = 1;
 	dev->nr_served = VIRTIO_MAX_QUEUES;
+	for (i = 0; i < VIRTIO_MAX_OWN; i++)
+		dev->own[i].dev = dev;
 	pthread_cond_init(&dev->stopped, NULL);
 	if (o->class->init)
 		o->class->init(dev, o);
 	datapath_init(dev, o);
 	dev->offered = (1UL << VIRTIO_F_VERSION_1 | 1UL << VIRTIO_F_RING_RESET |
-			o->ring_features | dev->features) & dev->datapath->features;
+			o->ring_features | dev->features) & dev->datapath->features & ~o->class->withheld;
 	for (i = 0; i < dev->nr_queues; i++)
 		init_queue(dev, i);
 	virtio_pci_init(dev);

@@ -34,7 +34,9 @@ struct virtio_dev;
  * @node_queues: queues that each open file of a node has; 0: all of the device's
  * @vmm_features: of @features, those that no node need know of
  * @user: what datapath=user is
- * @keys: options of the class alone, up to one without a name, or NULL
+ * @datapath_by_default: datapath= may be left out: auto
+ * @withheld: bits that all classes offer, and this one does not
+ * @keys: options of the class alone, up to one without a name, or NULL; @words: those without a value
  * @options_bytes: of what they set, device_opts->options
  * @init: before the datapath is opened; sets dev->priv, and what else differs from
  *	device to device; die()s. May be NULL, as each below
@@ -49,13 +51,17 @@ struct virtio_dev;
  * @kernel_run: starts or stops queue @i, by an ioctl of @fd; NULL: by VKICK_SET_RUNNING.
  *	Return: 0 or -errno
  * @link: the control socket's; the cable is plugged in, or not. Return: NULL, or why not
+ * @window: the control socket's; the terminal of the first port has so many columns and rows. Return: NULL, or why not
  * @resize: the control socket's; to @bytes, or if 0 to what the backend now has. Return:
  *	NULL, or why not
  * @describe: adds to what the control socket says of the device
+ * @kernel_starting: tells the module's device @fd what it must know of queues beyond the
+ *	rings, with all of them stopped, and nobody else serving them any more. Return: 0 or -errno
+ * @kernel_stopped: queues of the module's device @fd were stopped: that is the device's again
  * @serve: does one request, for datapath_user, in the I/O thread, without the
- *	lock; or of the VMM's own queue (virtio_own.c), in the main thread, with the
- *	lock. Return: bytes written into the chain, or -errno, which breaks the
- *	queue.
+ *	lock. Return: bytes written into the chain, or -errno, which breaks the queue.
+ * @serve_own: the same for the VMM's own queue @i (virtio_own.c), in the main thread,
+ *	with the lock. -EAGAIN: not now, until virtio_own_stir()
  */
 struct virtio_class {
 	const char *name;
@@ -71,7 +77,10 @@ struct virtio_class {
 	u8 node_queues;
 	u64 vmm_features;
 	const struct datapath_ops *user;
+	bool datapath_by_default;
+	u64 withheld;
 	const struct opts_key *keys;
+	const struct opts_key *words;
 	u32 options_bytes;
 	void (*init)(struct virtio_dev *dev, const struct device_opts *opts);
 	void (*config)(const struct virtio_dev *dev, void *buf);
@@ -81,15 +90,20 @@ struct virtio_class {
 	int (*kernel_open)(struct virtio_dev *dev, int fd, char *why);
 	int (*kernel_config)(struct virtio_dev *dev, int fd);
 	int (*kernel_run)(struct virtio_dev *dev, int fd, unsigned int i, bool run);
+	int (*kernel_starting)(struct virtio_dev *dev, int fd);
+	void (*kernel_stopped)(struct virtio_dev *dev, int fd);
 	const char *(*link)(struct virtio_dev *dev, bool up);
+	const char *(*window)(struct virtio_dev *dev, u16 cols, u16 rows);
 	const char *(*resize)(struct virtio_dev *dev, u64 bytes);
 	void (*describe)(const struct virtio_dev *dev, struct json_t *json);
 	int64_t (*serve)(struct virtio_dev *dev, const struct vring_chain *chain);
+	int64_t (*serve_own)(struct virtio_dev *dev, unsigned int i, const struct vring_chain *chain);
 };
 
 extern const struct virtio_class dev_rng;
 extern const struct virtio_class dev_blk;
 extern const struct virtio_class dev_net;
+extern const struct virtio_class dev_console;
 
 /**
  * struct virtq - what the datapath need not know of a queue
@@ -122,12 +136,18 @@ struct virtio_isr {
 	} source[VIRTIO_MAX_QUEUES + 2];
 };
 
+/* Queues that the VMM serves itself, of one device: a console has two. */
+#define VIRTIO_MAX_OWN	2
+
 /**
- * struct virtio_own - the queue that the VMM serves itself, see virtio_own.c
+ * struct virtio_own - a queue that the VMM serves itself, see virtio_own.c
+ * @index: of the queue; it changes while the device does not run alone
  * @on: it is served
  * @stats: over all starts
  */
 struct virtio_own {
+	struct virtio_dev *dev;
+	u16 index;
 	bool on;
 	struct vring_dev ring;
 	struct loop_source kick;
@@ -137,7 +157,8 @@ struct virtio_own {
 /**
  * struct virtio_dev - a device
  * @features: of the class, as this device has them
- * @nr_served: of these, so many from 0 on are the datapath's. The next one, if there is one, is @own; nobody has the rest
+ * @nr_served: of these, so many from 0 on are the datapath's, but for those of @own; nobody has the rest
+ * @own: so many are the VMM's
  * @nr_workers: threads that serve the queues, 1 to @nr_queues
  * @poll_us: for how long they look for more before they ask for a kick; 0: not at all
  * @priv: the class's
@@ -178,7 +199,8 @@ struct virtio_dev {
 	pthread_cond_t stopped;
 	struct datapath_queue ring[VIRTIO_MAX_QUEUES];
 	struct virtq q[VIRTIO_MAX_QUEUES];
-	struct virtio_own own;
+	struct virtio_own own[VIRTIO_MAX_OWN];
+	unsigned int nr_own;
 	u64 exits_notify;
 	struct datapath_stats past[VIRTIO_MAX_QUEUES];
 	struct datapath_stats frozen[VIRTIO_MAX_QUEUES];
@@ -201,10 +223,21 @@ static inline bool virtio_packed(const struct virtio_dev *dev)
 	return dev->acked & 1UL << VIRTIO_F_RING_PACKED;
 }
 
+/* The VMM's own queue @i, or NULL: it is the datapath's, or nobody's. */
+static inline struct virtio_own *virtio_own_of(const struct virtio_dev *dev, unsigned int i)
+{
+	unsigned int n;
+
+	for (n = 0; n < dev->nr_own; n++)
+		if (dev->own[n].index == i)
+			return (struct virtio_own *)&dev->own[n];
+	return NULL;
+}
+
 /* Whether the datapath, if started, has queue @i to serve. */
 static inline bool datapath_serves(const struct virtio_dev *dev, unsigned int i)
 {
-	return !dev->cut && i < dev->nr_served && dev->ring[i].enabled;
+	return !dev->cut && i < dev->nr_served && !virtio_own_of(dev, i) && dev->ring[i].enabled && !dev->ring[i].closed;
 }
 
 /* ---- virtio.c ---------------------------------------------------------------- */
@@ -253,9 +286,14 @@ void virtio_stop(struct virtio_dev *dev);
 /* ---- virtio_own.c -------------------------------------------------------------- */
 
 /* Serves it from its ->state on, if the driver enabled it. Return: 0 or -errno: the guest may have given any address. */
-int virtio_own_start(struct virtio_dev *dev);
+int virtio_own_start(struct virtio_own *own);
 /* When it returns, nothing of it is touched any more, and its ->state is exact. */
-void virtio_own_stop(struct virtio_dev *dev);
+void virtio_own_stop(struct virtio_own *own);
+/* The same for all of a device. */
+int virtio_own_start_all(struct virtio_dev *dev);
+void virtio_own_stop_all(struct virtio_dev *dev);
+/* There is something for a request that serve_own() had no answer to. */
+void virtio_own_stir(struct virtio_own *own);
 
 /* ---- virtio_queue.c ------------------------------------------------------------ */
 
@@ -266,6 +304,11 @@ void virtio_queue_ready(struct virtio_dev *dev, unsigned int i);
 void virtio_queue_enable(struct virtio_dev *dev, unsigned int i);
 /* 2.6.1; as virtio_stop(). */
 void virtio_queue_reset(struct virtio_dev *dev, unsigned int i);
+/*
+ * Whether queue @i, is served from now on: it keeps its place. Main thread; vm->lock, which
+ * is let go meanwhile.
+ */
+void virtio_queue_gate(struct virtio_dev *dev, unsigned int i, bool open);
 
 /* ---- datapath_choose.c ------------------------------------------------------- */
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A queue that the main thread serves, whichever datapath has the others: commands to the device.
+ * Queues that the main thread serves, whichever datapath has the others: commands to the device, and its messages.
  *
- * in:  kicks of queue dev->nr_served
- * out: requests done by the class's serve(), calls
+ * in:  kicks of queues of dev->own
+ * out: requests done by the class's serve_own(), calls
  *
  * Commands are about device state, which vm->lock guards, and are few. So this is a source of the main
  * thread's like any other, and a switch of datapaths, which that thread makes, finds no command under way.
@@ -19,15 +19,20 @@
 
 #define OWN_MAX_CHAIN	1024
 
-static struct datapath_queue *ring_of(struct virtio_dev *dev)
+/* What drain() returns beside -errno. */
+enum {
+	EMPTY,		/* wait for a kick */
+	SPENT,
+	WAITS,		/* for virtio_own_stir() */
+};
+
+static struct datapath_queue *ring_of(struct virtio_own *own)
 {
-	return &dev->ring[dev->nr_served];
+	return &own->dev->ring[own->index];
 }
 
-/* Return: 0 if the ring is empty, 1 if @budget is used up, or -errno. */
-static int drain(struct virtio_dev *dev, int *budget)
+static int drain(struct virtio_own *own, int *budget)
 {
-	struct virtio_own *own = &dev->own;
 	struct vring_seg segs[OWN_MAX_CHAIN];
 	struct vring_chain c = { .max_segs = ARRAY_SIZE(segs), .segs = segs };
 
@@ -37,35 +42,32 @@ static int drain(struct virtio_dev *dev, int *budget)
 
 		if (err <= 0)
 			return err;
-		written = dev->class->serve(dev, &c);
+		written = own->dev->class->serve_own(own->dev, own->index, &c);
 		if (written < 0) {
 			vring_unpop(&own->ring, c.token);	/* so that ->state names it */
-			return written;
+			return written == -EAGAIN ? WAITS : written;
 		}
 		err = vring_push(&own->ring, c.token, written);
 		if (err)
 			return err;
 		own->stats.requests++;
 	}
-	return 1;
+	return SPENT;
 }
 
-static void call(struct virtio_dev *dev, bool wanted)
+static void call(struct virtio_own *own, bool wanted)
 {
-	struct virtio_own *own = &dev->own;
-
 	if (!wanted) {
 		own->stats.calls_suppressed++;
 		return;
 	}
-	vm_signal_eventfd(ring_of(dev)->call_fd);
+	vm_signal_eventfd(ring_of(own)->call_fd);
 	own->stats.calls++;
 }
 
 /* Return: 1 if there is more to do, 0, or -errno. */
-static int pass(struct virtio_dev *dev)
+static int pass(struct virtio_own *own)
 {
-	struct virtio_own *own = &dev->own;
 	int budget = OWN_BUDGET, ret;
 
 	do {
@@ -73,13 +75,13 @@ static int pass(struct virtio_dev *dev)
 
 		more = vring_disable_notify(&own->ring);
 		if (!more)
-			more = drain(dev, &budget);
+			more = drain(own, &budget);
 		/* What came before an error is complete, and the driver's to have. */
 		ret = more ? vring_flush(&own->ring) : vring_finish(&own->ring);
 		if (ret >= 0 && budget != before)
-			call(dev, ret & VRING_CALL);
+			call(own, ret & VRING_CALL);
 		if (more || ret < 0)
-			return more < 0 ? more : ret < 0 ? ret : more;
+			return more < 0 ? more : ret < 0 ? ret : more == SPENT;
 		/* A ring that only ever looks as if something came costs as well. */
 		budget -= budget > 0;
 	} while (ret & VRING_MORE);
@@ -89,51 +91,74 @@ static int pass(struct virtio_dev *dev)
 /* Main thread. */
 static void kicked(struct loop_source *src)
 {
-	struct virtio_dev *dev = container_of(src, struct virtio_dev, own.kick);
+	struct virtio_own *own = container_of(src, struct virtio_own, kick);
+	struct virtio_dev *dev = own->dev;
 	char why[64];
 	int more;
 
 	pthread_mutex_lock(&dev->vm->lock);
 	virtio_await_stop(dev);
 	/* It may have been stopped since, and started with another eventfd. */
-	if (dev->own.on && vm_drain_eventfd(src->fd)) {
-		dev->own.stats.kicks++;
-		more = pass(dev);
+	if (own->on && vm_drain_eventfd(src->fd)) {
+		own->stats.kicks++;
+		more = pass(own);
 		if (more > 0)
 			vm_signal_eventfd(src->fd);
 		if (more < 0) {
-			snprintf(why, sizeof(why), "queue %u broke: %s", dev->nr_served, strerror(-more));
-			virtio_own_stop(dev);
+			snprintf(why, sizeof(why), "queue %u broke: %s", own->index, strerror(-more));
+			virtio_own_stop(own);
 			virtio_needs_reset(dev, why);
 		}
 	}
 	pthread_mutex_unlock(&dev->vm->lock);
 }
 
-int virtio_own_start(struct virtio_dev *dev)
+int virtio_own_start(struct virtio_own *own)
 {
-	struct virtio_own *own = &dev->own;
+	struct datapath_queue *r = ring_of(own);
 	int err;
 
-	if (own->on || dev->nr_served >= dev->nr_queues || !ring_of(dev)->enabled)
+	if (own->on || !r->enabled)
 		return 0;
-	err = datapath_load_ring(dev, ring_of(dev), &own->ring);
+	err = datapath_load_ring(own->dev, r, &own->ring);
 	if (err)
 		return err;
 	own->on = true;
-	own->kick = (struct loop_source) { .fd = ring_of(dev)->kick_fd, .ready = kicked };
+	own->kick = (struct loop_source) { .fd = r->kick_fd, .ready = kicked };
 	vm_signal_eventfd(own->kick.fd);	/* a start counts as a kick */
 	loop_add(&own->kick);
 	return 0;
 }
 
-void virtio_own_stop(struct virtio_dev *dev)
+void virtio_own_stop(struct virtio_own *own)
 {
-	struct virtio_own *own = &dev->own;
-
 	if (!own->on)
 		return;
 	own->on = false;
 	loop_remove(&own->kick);
-	ring_of(dev)->state = vring_save(&own->ring);
+	ring_of(own)->state = vring_save(&own->ring);
+}
+
+int virtio_own_start_all(struct virtio_dev *dev)
+{
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; i < dev->nr_own && !err; i++)
+		err = virtio_own_start(&dev->own[i]);
+	return err;
+}
+
+void virtio_own_stop_all(struct virtio_dev *dev)
+{
+	unsigned int i;
+
+	for (i = 0; i < dev->nr_own; i++)
+		virtio_own_stop(&dev->own[i]);
+}
+
+void virtio_own_stir(struct virtio_own *own)
+{
+	if (own->on)
+		vm_signal_eventfd(own->kick.fd);
 }

@@ -37,24 +37,26 @@ void virtio_queue_ready(struct virtio_dev *dev, unsigned int i)
 /* With the others running. Return: 0 or -errno. */
 static int start(struct virtio_dev *dev, unsigned int i)
 {
-	if (i == dev->nr_served)
-		return virtio_own_start(dev);
+	struct virtio_own *own = virtio_own_of(dev, i);
+
+	if (own)
+		return virtio_own_start(own);
 	return datapath_serves(dev, i) ? dev->datapath->ops->start_queue(dev->datapath, i) : 0;
 }
 
 static void stop(struct virtio_dev *dev, unsigned int i)
 {
-	if (i == dev->nr_served) {
-		virtio_own_stop(dev);
+	struct virtio_own *own = virtio_own_of(dev, i);
+
+	if (own) {
+		virtio_own_stop(own);
 		return;
 	}
 	if (!datapath_serves(dev, i))
 		return;
-	dev->q[i].resetting = true;
 	virtio_stop_begin(dev);
 	dev->datapath->ops->stop_queue(dev->datapath, i);
 	virtio_stop_end(dev);
-	dev->q[i].resetting = false;
 }
 
 void virtio_queue_enable(struct virtio_dev *dev, unsigned int i)
@@ -77,6 +79,26 @@ void virtio_queue_enable(struct virtio_dev *dev, unsigned int i)
 	virtio_needs_reset(dev, why);
 }
 
+void virtio_queue_gate(struct virtio_dev *dev, unsigned int i, bool open)
+{
+	struct datapath_queue *r = &dev->ring[i];
+	char why[80];
+	int err;
+
+	if (r->closed == !open)
+		return;
+	if (dev->running && !open)
+		stop(dev, i);
+	r->closed = !open;
+	/* It may have been reset while we waited. */
+	err = dev->running && open ? start(dev, i) : 0;
+	if (!err)
+		return;
+	r->closed = true;
+	snprintf(why, sizeof(why), "cannot go on with queue %u: %s", i, strerror(-err));
+	virtio_needs_reset(dev, why);
+}
+
 /* Whether anything but queue @i interrupts by way of its vector. */
 static bool is_shared(const struct virtio_dev *dev, unsigned int i)
 {
@@ -93,8 +115,10 @@ void virtio_queue_reset(struct virtio_dev *dev, unsigned int i)
 {
 	struct virtq *q = &dev->q[i];
 
+	q->resetting = true;
 	if (dev->running)
 		stop(dev, i);
+	q->resetting = false;
 	/* 2.6.1.1.1: no notification either; of others that have the same vector it is one. */
 	if (q->vector != MSIX_NO_VECTOR && !is_shared(dev, i))
 		msix_drop_event(&dev->msix, q->vector);

@@ -43,7 +43,7 @@ void virtio_stop(struct virtio_dev *dev)
 	virtio_await_stop(dev);
 	if (!dev->running)
 		return;
-	virtio_own_stop(dev);
+	virtio_own_stop_all(dev);
 	virtio_stop_begin(dev);
 	datapath_stop(dev->datapath);
 	virtio_stop_end(dev);

@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0
 # bash's completion for vkick(1): subcommands, options, the keys of devices, devices of a running VM.
 
-# What may follow the last comma of a device's KEY=VALUE list; of disks, network devices and generators.
+# What may follow the last comma of a device's KEY=VALUE list; of disks, network devices, consoles, their ports, and generators.
 _vkick_keys()
 {
 	local done=${cur%"${cur##*,}"} last=${cur##*,} keys="datapath= notify= packed= indirect= event-idx= in-order= queue-size="
+	[ "$1" != --port ] || keys="name="
+	[[ $1 != --console && $1 != --port ]] || keys+=" pty off file= socket="
+	[ "$1" != --console ] || keys+=" stdio"
 	[ "$1" != --net ] || keys+=" tap= fd= mac= mtu= queues="
 	[ "$1" != --disk ] || keys+=" path= readonly= direct= serial= block-size= cache= queues= iothreads= poll="
 	case $last in
-	path=*) mapfile -t COMPREPLY < <(compgen -f -P "${done}path=" -- "${last#path=}") ;;
+	path=* | file=* | socket=*) mapfile -t COMPREPLY < <(compgen -f -P "$done${last%%=*}=" -- "${last#*=}") ;;
+	name=*) ;;
 	tap=*) mapfile -t COMPREPLY < <(compgen -P "${done}tap=" -W "$(ls /sys/class/net)" -- "${last#*=}") ;;
 	datapath=*) mapfile -t COMPREPLY < <(compgen -P "${done}datapath=" -W "kernel user auto$([ "$1" != --net ] || echo " vhost")" -- "${last#*=}") ;;
 	notify=*) mapfile -t COMPREPLY < <(compgen -P "${done}notify=" -W "mmio pio auto" -- "${last#*=}") ;;
@@ -25,7 +29,7 @@ _vkick_ctl()
 {
 	case $COMP_CWORD in
 	2) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
-	3) mapfile -t COMPREPLY < <(compgen -W "status stats pause resume shutdown reset resize link switch quit" -- "$cur") ;;
+	3) mapfile -t COMPREPLY < <(compgen -W "status stats pause resume shutdown reset resize link switch console quit" -- "$cur") ;;
 	4)
 		case ${COMP_WORDS[3]} in
 		resize | link | switch) mapfile -t COMPREPLY < <(compgen -W "$(_vkick_devices "${COMP_WORDS[2]}")" -- "$cur") ;;
@@ -44,7 +48,7 @@ _vkick_run()
 {
 	case $1 in
 	-k | --kernel | -i | --initrd | --ctl | --stats) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
-	--disk | --net | --rng) _vkick_keys "$1" ;;
+	--disk | --net | --console | --port | --rng) _vkick_keys "$1" ;;
 	--serial) mapfile -t COMPREPLY < <(compgen -W "stdio off file=" -- "$cur") ;;
 	--on-reset) mapfile -t COMPREPLY < <(compgen -W "exit reboot" -- "$cur") ;;
 	--hugepages) mapfile -t COMPREPLY < <(compgen -W "2M 1G off" -- "$cur") ;;
@@ -54,7 +58,7 @@ _vkick_run()
 	*)
 		case $cur in
 		@*) mapfile -t COMPREPLY < <(compgen -f -P @ -- "${cur#@}") ;;
-		*) mapfile -t COMPREPLY < <(compgen -W "--kernel --initrd --cmdline --cpus --memory --hugepages --prefault --disk --net --rng
+		*) mapfile -t COMPREPLY < <(compgen -W "--kernel --initrd --cmdline --cpus --memory --hugepages --prefault --disk --net --console --port --rng
 			--serial --ctl --on-reset --stats --sandbox --user --help" -- "$cur") ;;
 		esac
 		;;

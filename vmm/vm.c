@@ -134,6 +134,8 @@ static void map_ram(struct vm *vm)
 
 	/* Guests' memory is no part of a core dump of ours. */
 	madvise(hva, bytes, MADV_DONTDUMP);
+	/* Nor of terminal.c's process. */
+	madvise(hva, bytes, MADV_DONTFORK);
 
 	vm->ram[0] = (struct ram_region) { .gpa = 0, .bytes = low, .hva = hva };
 	vm->nr_ram = 1;

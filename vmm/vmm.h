@@ -83,7 +83,7 @@ enum thread_kind {
 	THREAD_VCPU,
 	THREAD_MAKER,		/* of threads: see thread_call() */
 	THREAD_IO,		/* iothread.c */
-	THREAD_NIC,		/* the same, for net_user.c */
+	THREAD_STREAM,		/* the same, for net_user.c and console_user.c */
 	THREAD_DISK,		/* blk_thread.c */
 	THREAD_DISCARD,		/* blk_discard.c */
 	NR_THREAD_KINDS
@@ -329,6 +329,10 @@ void cpuid_set(const struct vcpu *vcpu);
 
 /* Opens and checks; die()s naming the option. */
 void boot_open(struct vm *vm);
+/* Whether the kernel's command line may have words that Linux knows. */
+bool boot_takes_linux_words(void);
+/* That kernel, initrd and command line fit. die()s. */
+void boot_check(struct vm *vm);
 /* Kernel, initrd, and what tells of them, into RAM; the first vCPU's entry. */
 void boot_load(struct vm *vm);
 /* Page tables and GDT, and the first vCPU's registers, for a 64-bit entry. */
@@ -355,13 +359,9 @@ void sandbox_enter(struct vm *vm);
 /* A new thread, by itself. Return: 0 or -errno. */
 int seccomp_enter(enum thread_kind kind);
 
-/* ---- stats.c, ctl.c, ctl_client.c, top.c: main thread -------------------- */
+/* ---- stats.c, ctl.c, top.c: main thread; what asks a running VM is in ctl.h -- */
 
 void ctl_init(struct vm *vm);
-/* @args: the command and what belongs to it. Return: an exit status. */
-int ctl_client(const char *path, char **args, int nr);
-/* To a running VM's socket. die()s. */
-int ctl_connect(const char *path);
 /* argv[0] is the first argument. Return: an exit status. */
 int top_run(int argc, char **argv);
 

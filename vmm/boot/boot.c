@@ -109,6 +109,15 @@ void boot_open(struct vm *vm)
 	if (!format)
 		die("--kernel %s: neither a bzImage nor an ELF file with a PVH entry nor a multiboot image: give a vmlinuz",
 		    boot_kernel.path);
+}
+
+bool boot_takes_linux_words(void)
+{
+	return format->linux_words;
+}
+
+void boot_check(struct vm *vm)
+{
 	format->check(vm);
 }
 

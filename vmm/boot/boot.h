@@ -54,11 +54,13 @@ void boot_check_fit(const struct vm *vm, u64 end, u64 initrd_limit);
 
 /**
  * struct boot_format - a boot protocol
+ * @linux_words: its command line may have words that Linux knows and all others ignore
  * @knows: whether the kernel's file is one of its kind
  * @check: what can be wrong with it; die()s
  * @load: it and the initrd into RAM, what tells it of them too, and the first vCPU's entry
  */
 struct boot_format {
+	bool linux_words;
 	bool (*knows)(void);
 	void (*check)(struct vm *vm);
 	void (*load)(struct vm *vm);

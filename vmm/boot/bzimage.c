@@ -105,4 +105,4 @@ static void bzimage_load(struct vm *vm)
 	});
 }
 
-const struct boot_format boot_bzimage = { bzimage_knows, bzimage_check, bzimage_load };
+const struct boot_format boot_bzimage = { true, bzimage_knows, bzimage_check, bzimage_load };

@@ -181,4 +181,4 @@ static void multiboot_load(struct vm *vm)
 	});
 }
 
-const struct boot_format boot_multiboot = { multiboot_knows, multiboot_check, multiboot_load };
+const struct boot_format boot_multiboot = { false, multiboot_knows, multiboot_check, multiboot_load };

@@ -105,4 +105,4 @@ static void pvh_load(struct vm *vm)
 	vcpu_set_entry(vm, &(struct vcpu_entry) { .rip = entry, .rbx = LAYOUT_ZERO_PAGE });
 }
 
-const struct boot_format boot_pvh = { pvh_knows, pvh_check, pvh_load };
+const struct boot_format boot_pvh = { true, pvh_knows, pvh_check, pvh_load };

@@ -74,11 +74,11 @@ static const struct sandbox_call io[] = {
 	END
 };
 
-/* iothread.c with a tap: net_rx.c, net_tx.c. */
-static const struct sandbox_call nic[] = {
+/* iothread.c with files: net_rx.c, net_tx.c, console_user.c. */
+static const struct sandbox_call stream[] = {
 	CALL(epoll_wait),
 	CALL(epoll_ctl),			/* the tap is full */
-	CALL(readv), CALL(writev),		/* packets */
+	CALL(readv), CALL(writev),		/* packets, bytes */
 	END
 };
 
@@ -128,6 +128,8 @@ static const struct sandbox_call main_calls[] = {
 	CALL(newfstatat), CALL(fstat),		/* resize: blk_file.c; which of the two depends on glibc */
 	CALL(ftruncate), IOCTL(BLKGETSIZE64),	/* the same */
 	IOCTL(TUNSETCARRIER),			/* link: net_tap.c */
+	IOCTL(FIONREAD), CALL_IF(fcntl, 1, ALL, F_GETPIPE_SZ),	/* console_host.c: what is typed */
+	IOCTL(TIOCGWINSZ),			/* its size */
 	CALL(dup), CALL_IF(fcntl, 1, ALL, F_GETFL), CALL(lseek),	/* stats.c: /proc/self/smaps */
 	CALL(mremap),				/* realloc(), of JSON */
 	CALL(unlink),				/* ctl.c's socket, at the end */
@@ -137,9 +139,9 @@ static const struct sandbox_call main_calls[] = {
 const struct sandbox_kind sandbox_kinds[NR_THREAD_KINDS] = {
 	[THREAD_MAIN] = { "main", main_calls, 1U << THREAD_VCPU | 1U << THREAD_MAKER },
 	[THREAD_VCPU] = { "vcpu", vcpu, 0 },
-	[THREAD_MAKER] = { "maker", maker, 1U << THREAD_IO | 1U << THREAD_NIC | 1U << THREAD_DISK | 1U << THREAD_DISCARD },
+	[THREAD_MAKER] = { "maker", maker, 1U << THREAD_IO | 1U << THREAD_STREAM | 1U << THREAD_DISK | 1U << THREAD_DISCARD },
 	[THREAD_IO] = { "io", io, 0 },
-	[THREAD_NIC] = { "nic", nic, 0 },
+	[THREAD_STREAM] = { "stream", stream, 0 },
 	[THREAD_DISK] = { "disk", disk, 0 },
 	[THREAD_DISCARD] = { "discard", discard, 0 },
 };

@@ -1,0 +1,51 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0
+# A terminal, tmux's, with a program in it: what a user would see and type.
+#
+# in: $tmp, a directory; SILENCE_SECONDS. out: functions. All waiting is for output, for SILENCE_SECONDS at most.
+
+# shellcheck disable=SC2154 # $tmp is the caller's
+screen() { tmux -f /dev/null -S "$tmp/tmux" "$@"; }
+
+# screen_start COLUMNS ROWS COMMAND: a shell's.
+screen_start()
+{
+	screen_end
+	rm -f "$tmp/screen" "$tmp/screen.status"
+	mkfifo "$tmp/screen"
+	exec {screen_out}<>"$tmp/screen"
+	screen new-session -d -x "$1" -y "$2" "($3); echo \$? >'$tmp/screen.status'" \; set -g remain-on-exit on \; pipe-pane -O "exec cat >'$tmp/screen'"
+}
+
+screen_end() { ! [ -S "$tmp/tmux" ] || screen kill-server 2>/dev/null; }
+
+# screen_type KEY...: as tmux names them; text is its own name.
+screen_type() { screen send-keys "$@"; }
+screen_enter() { screen send-keys -l "$1" && screen send-keys Enter; }
+
+screen_size() { screen resize-window -x "$1" -y "$2"; }
+
+# screen_wait REGEX: until a line of the screen matches.
+screen_wait()
+{
+	local end=$((SECONDS + SILENCE_SECONDS))
+	until screen capture-pane -p -J | grep -q -E "$1"; do
+		# Any output is a reason to look again; and that the program ended, which is none.
+		IFS= read -r -t 1 -n 4096 -d '' -u "$screen_out" _
+		[ $SECONDS -lt $end ] || { screen_show; say "no '$1' on the screen"; return 1; }
+	done
+}
+
+# screen_wait_end: until the command ended. Return: its status
+screen_wait_end()
+{
+	local end=$((SECONDS + SILENCE_SECONDS)) status=
+	until status=$(cat "$tmp/screen.status" 2>/dev/null) && [ -n "$status" ]; do
+		IFS= read -r -t 1 -n 4096 -d '' -u "$screen_out" _
+		[ $SECONDS -lt $end ] || { screen_show; say "it does not end"; return 255; }
+	done
+	[ "$status" = 0 ] || { screen_show; say "it ended with status $status"; }
+	return "$status"
+}
+
+screen_show() { screen capture-pane -p | grep . | sed 's/^/# screen: /'; }

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A console device: what its files know of it. Objects:
+ *
+ *	dev_console.c	the device: options, config space, the module's ioctls, the control socket's view
+ *	console_ctrl.c	control messages between the device and the driver
+ *	console_host.c	the host's ends of ports: stdio, terminals, files, sockets
+ *	console_user.c	datapath=user: a thread for each port
+ *
+ * Section numbers in these files are of VIRTIO 1.2.
+ */
+#ifndef CONSOLE_H
+#define CONSOLE_H
+
+#include <linux/virtio_console.h>
+
+#include "virtio.h"
+
+#define CONSOLE_MAX_PORTS	VKICK_CONSOLE_MAX_PORTS
+
+/* Messages that wait for the driver's buffers; what is more than that is lost. */
+#define CONSOLE_MAX_MESSAGES	128
+#define CONSOLE_NAME_BYTES	64
+
+enum console_kind { CONSOLE_OFF, CONSOLE_STDIO, CONSOLE_PTY, CONSOLE_FILE, CONSOLE_SOCKET };
+
+/**
+ * struct console_host - the host's end of a port
+ * @path: of a file or a socket; of a pty, once it is open
+ * @in_fd, @out_fd: never the same; -1: nothing is read, or written
+ * @event_fd: signalled by a datapath when one of both has ended, or failed
+ * @other_fd: of a pty its terminal, so that it does not hang up; of a socket who listens; of stdio where the terminal's bytes are put
+ */
+struct console_host {
+	enum console_kind kind;
+	char *path;
+	int in_fd, out_fd, event_fd, other_fd;
+	struct loop_source event, listener;
+	struct console_port *port;
+};
+
+/**
+ * struct console_port - a port; vm->lock, but for @out_skip, which is the datapath's while it runs
+ * @number: its queues: see console_queue()
+ * @name: in the guest, /dev/virtio-ports/NAME, or NULL
+ * @open: the host's end is there, and the driver was told
+ * @guest_open: the driver says that somebody has it open
+ * @out_skip: bytes of the chain that is next to be transmitted that were written already
+ */
+struct console_port {
+	struct virtio_dev *dev;
+	u32 number;
+	const char *name;
+	struct console_host host;
+	bool open;
+	bool guest_open;
+	u32 out_skip;
+};
+
+struct console_message {
+	struct virtio_console_control head;
+	char tail[CONSOLE_NAME_BYTES];
+	u32 bytes;
+};
+
+/**
+ * struct console - a device; vm->lock
+ * @port: those that there are; @nr_ports of them, of numbers that may leave 0 out
+ * @max_ports: what the driver is told
+ * @cols, @rows: of the terminal of port 0; 0: unknown
+ * @message: to the driver: a ring of them, from @first on
+ */
+struct console {
+	struct console_port port[CONSOLE_MAX_PORTS];
+	u32 nr_ports;
+	u32 max_ports;
+	u16 cols, rows;
+	struct console_message message[CONSOLE_MAX_MESSAGES];
+	u32 first, nr_messages;
+};
+
+static inline struct console *console_of(const struct virtio_dev *dev)
+{
+	return dev->priv;
+}
+
+/* Of a port's receive queue; the transmit queue is the next one (5.3.2). */
+static inline u32 console_queue(u32 port)
+{
+	return port ? 2 * port + 2 : 0;
+}
+
+/* ---- dev_console.c ------------------------------------------------------------- */
+
+/* Whether a console has standard input. After virtio_init(). */
+bool console_has_stdin(const struct vm *vm);
+/* SIGWINCH: main thread, without vm->lock. */
+void console_window_changed(void);
+/* The host's end of a port came or went, or has other files. Main thread, without vm->lock. */
+void console_host_changed(struct console_port *port, int in_fd, int out_fd);
+
+/* ---- console_ctrl.c ------------------------------------------------------------ */
+
+#define CONSOLE_CTRL_RX		2
+#define CONSOLE_CTRL_TX		3
+
+/* As virtio_class.serve_own. */
+int64_t console_ctrl_serve(struct virtio_dev *dev, unsigned int i, const struct vring_chain *c);
+void console_ctrl_reset(struct virtio_dev *dev);
+/* Tells the driver. */
+void console_ctrl_open(struct console_port *port);
+void console_ctrl_size(struct virtio_dev *dev);
+
+/* ---- console_host.c ------------------------------------------------------------ */
+
+/* KIND[=PATH]. Return: false if it is none. */
+bool console_host_parse(struct console_host *host, const char *value, bool stdio_too);
+/* die()s. */
+void console_host_open(struct console_host *host, struct vm *vm, struct console_port *port);
+/* Whether there is anybody at the other end. */
+bool console_host_is_there(const struct console_host *host);
+
+extern const struct datapath_ops datapath_console_user;
+
+#endif

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The host's ends of a console's ports.
+ *
+ * in:  --console, --port; what connects, hangs up, or is typed
+ * out: files that a datapath reads and writes, none of which it would wait for
+ *
+ * Standard input and output are other programs' as well, and O_NONBLOCK is of the open file, not of the fd: so they
+ * are opened anew. What is typed comes through the main thread and a pipe, where the escape key is taken out.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "console.h"
+#include "terminal.h"
+
+bool console_host_parse(struct console_host *host, const char *value, bool stdio_too)
+{
+	*host = (struct console_host) { .in_fd = -1, .out_fd = -1, .event_fd = -1, .other_fd = -1 };
+	if (!strcmp(value, "off"))
+		host->kind = CONSOLE_OFF;
+	else if (!strcmp(value, "stdio") && stdio_too)
+		host->kind = CONSOLE_STDIO;
+	else if (!strcmp(value, "pty"))
+		host->kind = CONSOLE_PTY;
+	else if (!strncmp(value, "file=", 5) && value[5])
+		host->kind = CONSOLE_FILE;
+	else if (!strncmp(value, "socket=", 7) && value[7])
+		host->kind = CONSOLE_SOCKET;
+	else
+		return false;
+	if (host->kind == CONSOLE_FILE || host->kind == CONSOLE_SOCKET)
+		host->path = strdup(strchr(value, '=') + 1);
+	return true;
+}
+
+bool console_host_is_there(const struct console_host *host)
+{
+	return host->in_fd >= 0 || host->out_fd >= 0;
+}
+
+/* ---- Standard input and output ------------------------------------------------------ */
+
+static int typed_fd = -1;	/* the pipe's end where we put it */
+
+/* What a guest does not read in time is lost, as with any terminal: after 64 KiB. */
+static u32 pipe_room(void)
+{
+	return UINT32_MAX;
+}
+
+static void pipe_put(const u8 *buf, u32 bytes)
+{
+	if (write(typed_fd, buf, bytes) < 0)
+		return;
+}
+
+static const struct terminal_sink pipe_sink = { pipe_room, pipe_put };
+
+/* Our own open file of @fd; one that cannot be had (sockets) is shared, and made non-blocking for all. */
+static int reopen(int fd, int flags)
+{
+	char path[32];
+	struct stat st;
+	int new;
+
+	if (fstat(fd, &st))
+		die("--console stdio: fd %d: %s", fd, strerror(errno));
+	/* Its position is everybody's. */
+	if (S_ISREG(st.st_mode))
+		return fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	new = open(path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (new >= 0)
+		return new;
+	new = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (new < 0 || fcntl(new, F_SETFL, fcntl(new, F_GETFL) | O_NONBLOCK))
+		die("--console stdio: fd %d: %s", fd, strerror(errno));
+	return new;
+}
+
+static void open_stdio(struct console_host *host, struct vm *vm)
+{
+	int fds[2];
+
+	host->out_fd = reopen(1, O_WRONLY);
+	if (!terminal_is_one()) {
+		host->in_fd = reopen(0, O_RDONLY);
+		return;
+	}
+	if (pipe2(fds, O_NONBLOCK | O_CLOEXEC))
+		die("--console stdio: pipe: %s", strerror(errno));
+	host->in_fd = fds[0];
+	typed_fd = fds[1];
+	terminal_open(vm, &pipe_sink);
+}
+
+/* One file for both ways: by two fds, each of which can be watched for its own. */
+static void set_both(struct console_host *host, int fd)
+{
+	host->in_fd = fd;
+	host->out_fd = dup(fd);
+	if (host->out_fd < 0)
+		die("--console: %s", strerror(errno));
+}
+
+/* ---- Pseudo-terminals ---------------------------------------------------------------- */
+
+/* Its terminal stays open here, or the master would hang up whenever nobody else has it. */
+static void open_pty(struct console_host *host)
+{
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+	struct termios t;
+	char path[64];
+
+	if (master < 0 || grantpt(master) || unlockpt(master) || ptsname_r(master, path, sizeof(path)))
+		die("--console pty: no terminal to be had: %s", strerror(errno));
+	host->other_fd = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (host->other_fd < 0 || tcgetattr(host->other_fd, &t))
+		die("--console pty: %s: %s", path, strerror(errno));
+	cfmakeraw(&t);
+	tcsetattr(host->other_fd, TCSANOW, &t);
+	set_both(host, master);
+	host->path = strdup(path);
+	warn("%s: port %u is %s", host->port->dev->name, host->port->number, path);
+}
+
+/* ---- Files and sockets ----------------------------------------------------------------- */
+
+static void open_file(struct console_host *host)
+{
+	host->out_fd = open(host->path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0666);
+	if (host->out_fd < 0)
+		die("--console file=%s: %s", host->path, strerror(errno));
+}
+
+/* One client at a time; the next one is taken when it has gone. */
+static void listener_ready(struct loop_source *src)
+{
+	struct console_host *host = container_of(src, struct console_host, listener);
+	int fd = accept4(src->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int out_fd = fd >= 0 ? dup(fd) : -1;
+
+	if (out_fd < 0) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	loop_remove(src);
+	console_host_changed(host->port, fd, out_fd);
+}
+
+static void open_socket(struct console_host *host)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (strlen(host->path) >= sizeof(sa.sun_path))
+		die("--console socket=%s: longer than %zu characters: give a shorter path", host->path,
+		    sizeof(sa.sun_path) - 1);
+	strcpy(sa.sun_path, host->path);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof(sa)) || listen(fd, 1))
+		die("--console socket=%s: %s", host->path, strerror(errno));
+	host->other_fd = fd;
+	host->listener = (struct loop_source) { .fd = fd, .ready = listener_ready };
+	loop_add(&host->listener);
+}
+
+/* A datapath says that a file has ended or failed: of a socket, that the client has gone. */
+static void event_ready(struct loop_source *src)
+{
+	struct console_host *host = container_of(src, struct console_host, event);
+
+	if (!vm_drain_eventfd(src->fd) || host->kind != CONSOLE_SOCKET || host->in_fd < 0)
+		return;
+	console_host_changed(host->port, -1, -1);
+	loop_add(&host->listener);
+}
+
+void console_host_open(struct console_host *host, struct vm *vm, struct console_port *port)
+{
+	host->port = port;
+	host->event_fd = vm_eventfd();
+	host->event = (struct loop_source) { .fd = host->event_fd, .ready = event_ready };
+	loop_add(&host->event);
+	switch (host->kind) {
+	case CONSOLE_STDIO:
+		open_stdio(host, vm);
+		break;
+	case CONSOLE_PTY:
+		open_pty(host);
+		break;
+	case CONSOLE_FILE:
+		open_file(host);
+		break;
+	case CONSOLE_SOCKET:
+		open_socket(host);
+		break;
+	case CONSOLE_OFF:
+		break;
+	}
+}

@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The console device (VIRTIO 1.2, 5.3), all but its bytes and control messages.
+ *
+ * in:  --console and --port, the size of the terminal, clients of sockets
+ * out: the config space, ports' files for the datapath, ioctls that give the module these
+ *
+ * With --port the device has the feature MULTIPORT, and queues for each port; without, one port, which is the guest's
+ * hvc0.
+ */
+#include <endian.h>
+#include <errno.h>
+#include <jansson.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_ids.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "console.h"
+#include "opts.h"
+#include "terminal.h"
+
+static struct console_port *stdin_port;
+
+bool console_has_stdin(const struct vm *vm)
+{
+	(void)vm;
+	return stdin_port;
+}
+
+/* ---- The keys ------------------------------------------------------------------------ */
+
+struct console_options {
+	bool given;
+	struct console_host host;	/* of port 0 */
+};
+
+static struct console_options *options(const struct device_opts *d)
+{
+	return d->options;
+}
+
+static void set_host(struct device_opts *d, const char *key, const char *v)
+{
+	char value[512];
+
+	snprintf(value, sizeof(value), "%s%s%s", key, v ? "=" : "", v ? v : "");
+	if (options(d)->given)
+		die_usage("--console %s: it has one already: give more with --port", value);
+	if (!console_host_parse(&options(d)->host, value, true))
+		die_usage("--console %s: give stdio, pty, file=PATH, socket=PATH or off", value);
+	options(d)->given = true;
+}
+
+static const struct opts_key console_words[] = {
+	{ "stdio", set_host },
+	{ "pty", set_host },
+	{ "off", set_host },
+	{ }
+};
+
+static const struct opts_key console_keys[] = {
+	{ "file", set_host },
+	{ "socket", set_host },
+	{ }
+};
+
+/* name=NAME,pty|file=PATH|socket=PATH */
+static void parse_port(struct console_port *port, const char *value)
+{
+	char *copy = strdup(value), *save = NULL, *key;
+	bool has_host = false;
+
+	if (!copy)
+		die("--port: out of memory");
+	for (key = strtok_r(copy, ",", &save); key; key = strtok_r(NULL, ",", &save)) {
+		if (!strncmp(key, "name=", 5) && key[5] && strlen(key + 5) < CONSOLE_NAME_BYTES)
+			port->name = key + 5;
+		else if (console_host_parse(&port->host, key, false))
+			has_host = true;
+		else
+			die_usage("--port %s: %s: there are name=NAME (of less than %u bytes), pty, file=PATH, socket=PATH and off",
+				  value, key, CONSOLE_NAME_BYTES);
+	}
+	if (!has_host)
+		die_usage("--port %s: give pty, file=PATH, socket=PATH or off", value);
+}
+
+/* ---- Making it ------------------------------------------------------------------------- */
+
+static struct console_port *add_port(struct virtio_dev *dev, u32 number)
+{
+	struct console *con = console_of(dev);
+	struct console_port *port = &con->port[con->nr_ports++];
+
+	port->dev = dev;
+	port->number = number;
+	return port;
+}
+
+static void open_port(struct console_port *port)
+{
+	console_host_open(&port->host, port->dev->vm, port);
+	port->open = console_host_is_there(&port->host);
+	if (port->host.kind == CONSOLE_STDIO && port->host.in_fd >= 0)
+		stdin_port = port;
+}
+
+static void console_init(struct virtio_dev *dev, const struct device_opts *opts)
+{
+	const struct opts *o = dev->vm->opts;
+	struct console *con = calloc(1, sizeof(*con));
+	struct console_port *port;
+	u32 i;
+
+	if (!con)
+		die("--console: out of memory");
+	if (!options(opts)->given)
+		die_usage("--console: give stdio, pty, file=PATH, socket=PATH or off");
+	dev->priv = con;
+	port = add_port(dev, 0);
+	port->host = options(opts)->host;
+	for (i = 0; i < o->nr_ports; i++)
+		parse_port(add_port(dev, i + 1), o->ports[i]);
+	for (i = 0; i < con->nr_ports; i++)
+		open_port(&con->port[i]);
+	console_ctrl_reset(dev);
+	con->max_ports = con->nr_ports;
+	if (con->port[0].host.kind == CONSOLE_STDIO)
+		terminal_size(&con->cols, &con->rows);
+	dev->features = 1UL << VIRTIO_CONSOLE_F_SIZE | 1UL << VIRTIO_CONSOLE_F_EMERG_WRITE;
+	dev->nr_queues = 2;
+	if (!o->nr_ports)
+		return;
+	dev->features |= 1UL << VIRTIO_CONSOLE_F_MULTIPORT;
+	dev->nr_queues = 2 * con->max_ports + 2;
+	dev->own[0].index = CONSOLE_CTRL_RX;
+	dev->own[1].index = CONSOLE_CTRL_TX;
+	dev->nr_own = 2;
+}
+
+/* ---- What the driver sees ---------------------------------------------------------------- */
+
+static void console_config(const struct virtio_dev *dev, void *buf)
+{
+	const struct console *con = console_of(dev);
+	struct virtio_console_config c = {
+		.cols = htole16(con->cols),
+		.rows = htole16(con->rows),
+		.max_nr_ports = htole32(con->max_ports),
+	};
+
+	memcpy(buf, &c, sizeof(c));
+}
+
+/* 5.3.4: a character, without a queue; at any time. */
+static void console_config_write(struct virtio_dev *dev, u64 off, unsigned int len, u64 val)
+{
+	const struct console_port *port = &console_of(dev)->port[0];
+	u8 byte = val;
+
+	if (off != offsetof(struct virtio_console_config, emerg_wr) || len > 4 || port->host.out_fd < 0)
+		return;
+	if (write(port->host.out_fd, &byte, 1) < 0)
+		return;		/* as much as can be done */
+}
+
+static void console_reset(struct virtio_dev *dev)
+{
+	struct console *con = console_of(dev);
+	u32 i;
+
+	console_ctrl_reset(dev);
+	for (i = 0; i < con->nr_ports; i++)
+		con->port[i].out_skip = 0;
+}
+
+/* ---- The size of port 0's terminal ----------------------------------------------------------- */
+
+/* Tells the driver: by the config space (5.3.4), and with several ports by a message as well, which is what Linux reads then. */
+static const char *console_window(struct virtio_dev *dev, u16 cols, u16 rows)
+{
+	struct console *con = console_of(dev);
+
+	if (con->cols == cols && con->rows == rows)
+		return NULL;
+	con->cols = cols;
+	con->rows = rows;
+	virtio_config_changed(dev);
+	console_ctrl_size(dev);
+	return NULL;
+}
+
+void console_window_changed(void)
+{
+	struct virtio_dev *dev = stdin_port ? stdin_port->dev : NULL;
+	u16 cols, rows;
+
+	if (!dev || !terminal_size(&cols, &rows))
+		return;
+	pthread_mutex_lock(&dev->vm->lock);
+	console_window(dev, cols, rows);
+	pthread_mutex_unlock(&dev->vm->lock);
+}
+
+/* ---- The host's end ------------------------------------------------------------------------ */
+
+/* Between a stop and a start: what console_host_changed() was given. */
+static struct {
+	struct console_port *port;
+	int in_fd, out_fd;
+} change;
+
+static void exchange(struct virtio_dev *dev)
+{
+	struct console_host *host = &change.port->host;
+
+	(void)dev;
+	if (host->in_fd >= 0)
+		close(host->in_fd);
+	if (host->out_fd >= 0)
+		close(host->out_fd);
+	host->in_fd = change.in_fd;
+	host->out_fd = change.out_fd;
+	/* What another client had a part of is none of this one's. */
+	vm_drain_eventfd(host->event_fd);
+}
+
+void console_host_changed(struct console_port *port, int in_fd, int out_fd)
+{
+	struct virtio_dev *dev = port->dev;
+
+	pthread_mutex_lock(&dev->vm->lock);
+	change.port = port;
+	change.in_fd = in_fd;
+	change.out_fd = out_fd;
+	virtio_pause(dev, exchange);
+	port->open = console_host_is_there(&port->host);
+	console_ctrl_open(port);
+	pthread_mutex_unlock(&dev->vm->lock);
+}
+
+/* ---- The module's ---------------------------------------------------------------------------- */
+
+/* Whether the device has queues of a port's, which the module's ports come with. */
+static bool has_queues(const struct virtio_dev *dev, const struct console_port *port)
+{
+	return console_queue(port->number) < dev->nr_queues;
+}
+
+/* Not before: the other datapath may be in the middle of a chain until then. */
+static int console_kernel_starting(struct virtio_dev *dev, int fd)
+{
+	struct console *con = console_of(dev);
+	u32 i;
+
+	for (i = 0; i < con->nr_ports; i++) {
+		const struct console_port *port = &con->port[i];
+		struct vkick_console_port arg = {
+			.size = sizeof(arg),
+			.port = port->number,
+			.in_fd = port->host.in_fd,
+			.out_fd = port->host.out_fd,
+			.event_fd = port->host.event_fd,
+			.out_skip = port->out_skip,
+		};
+
+		if (has_queues(dev, port) && ioctl(fd, VKICK_CONSOLE_SET_PORT, &arg))
+			return -errno;
+	}
+	return 0;
+}
+
+static void console_kernel_stopped(struct virtio_dev *dev, int fd)
+{
+	struct console *con = console_of(dev);
+	u32 i;
+
+	for (i = 0; i < con->nr_ports; i++) {
+		struct vkick_console_port arg = { .size = sizeof(arg), .port = con->port[i].number };
+
+		if (!ioctl(fd, VKICK_CONSOLE_GET_PORT, &arg))
+			con->port[i].out_skip = arg.out_skip;
+	}
+}
+
+/* ---- The control socket's --------------------------------------------------------------------- */
+
+static const char *const kind_names[] = {
+	[CONSOLE_OFF] = "off", [CONSOLE_STDIO] = "stdio", [CONSOLE_PTY] = "pty", [CONSOLE_FILE] = "file",
+	[CONSOLE_SOCKET] = "socket",
+};
+
+static void console_describe(const struct virtio_dev *dev, json_t *json)
+{
+	const struct console *con = console_of(dev);
+	json_t *ports = json_array();
+	u32 i;
+
+	for (i = 0; i < con->nr_ports; i++) {
+		const struct console_port *port = &con->port[i];
+		json_t *p = json_pack("{s:i, s:s, s:b, s:b}", "port", (int)port->number, "host",
+				      kind_names[port->host.kind], "host_open", port->open, "guest_open",
+				      port->guest_open);
+
+		if (port->name)
+			json_object_set_new(p, "name", json_string(port->name));
+		if (port->host.path)
+			json_object_set_new(p, "path", json_string(port->host.path));
+		json_array_append_new(ports, p);
+	}
+	json_object_set_new(json, "ports", ports);
+}
+
+const struct virtio_class dev_console = {
+	.name = "console",
+	.device_id = VIRTIO_ID_CONSOLE,
+	.pci_class = 0x078000,
+	.max_queues = 1,
+	.queue_size = 128,
+	.max_queue_size = 1024,
+	.config_bytes = sizeof(struct virtio_console_config),
+	.node = "/dev/vkick-console",
+	.vmm_features = ~0UL,
+	/* What of a chain was written already is no part of a queue's reset. */
+	.withheld = 1UL << VIRTIO_F_RING_RESET,
+	.datapath_by_default = true,
+	.user = &datapath_console_user,
+	.keys = console_keys,
+	.words = console_words,
+	.options_bytes = sizeof(struct console_options),
+	.init = console_init,
+	.config = console_config,
+	.config_write = console_config_write,
+	.reset = console_reset,
+	.kernel_starting = console_kernel_starting,
+	.kernel_stopped = console_kernel_stopped,
+	.describe = console_describe,
+	.window = console_window,
+	.serve_own = console_ctrl_serve,
+};
