@@ -43,6 +43,9 @@ static const char help[] =
 "                           a random number generator; may be repeated. Keys,\n"
 "                           of disks as well: notify=mmio|pio|auto, and\n"
 "                           packed, indirect, event-idx, in-order=on|off\n"
+"      --vfio ADDRESS[,reset=off]\n"
+"                           a PCI device of the host's, by its address or its\n"
+"                           path in /sys; may be repeated: see vkick vfio list\n"
 "      --serial stdio|file=FILE|off\n"
 "                           where ttyS0 goes (stdio; Ctrl-A x quits)\n"
 "      --ctl SOCK           control socket for vkick ctl\n"
@@ -142,6 +145,24 @@ static void set_prefault(struct opts *o, const char *v)
 	o->prefault = !strcmp(v, "on");
 }
 
+/* ADDRESS[,reset=on|off] */
+static void set_vfio(struct opts *o, const char *v)
+{
+	char *device = strdup(v), *key = device ? strchr(device, ',') : NULL;
+	struct vfio_opts *d = &o->vfio[o->nr_vfio];
+
+	if (!device)
+		die("--vfio: out of memory");
+	if (o->nr_vfio == OPTS_MAX_VFIO)
+		die_usage("--vfio: too many devices: at most %u", OPTS_MAX_VFIO);
+	if (key)
+		*key++ = 0;
+	if (key && strcmp(key, "reset=on") && strcmp(key, "reset=off"))
+		die_usage("--vfio %s: unknown key %s: there is reset=on|off", device, key);
+	*d = (struct vfio_opts) { .device = device, .reset = !key || !strcmp(key, "reset=on") };
+	o->nr_vfio++;
+}
+
 static void set_serial(struct opts *o, const char *v)
 {
 	o->serial_path = NULL;
@@ -189,6 +210,7 @@ static const struct {
 	{ "stats", 0, set_stats },
 	{ "sandbox", 0, set_sandbox },
 	{ "user", 0, set_user },
+	{ "vfio", 0, set_vfio },
 };
 
 /* Return: whether @arg is --@name, with its value in *@value if one is attached. */
@@ -257,6 +279,8 @@ void opts_parse(struct opts *o, int argc, char **argv)
 		parse_one(o, argc, argv, &i);
 	if (!o->kernel)
 		die_usage("--kernel: missing: give a bzImage (vmlinuz) to boot");
+	if (o->nr_devices + o->nr_vfio > OPTS_MAX_DEVICES)
+		die_usage("--vfio: too many devices, with the others: at most %u", OPTS_MAX_DEVICES);
 	if (o->memory_file && o->huge_page_bytes)
 		die_usage("--hugepages with --memory file=: the file decides: give one on hugetlbfs instead");
 	if (o->huge_page_bytes && o->memory_bytes % o->huge_page_bytes)

@@ -121,7 +121,7 @@ struct bus_range {
 	void *dev;
 };
 
-#define BUS_MAX_RANGES	128
+#define BUS_MAX_RANGES	256
 
 struct bus {
 	unsigned int nr;
