@@ -96,16 +96,32 @@ static const struct bus_ops bar_ops = { bar_read, bar_write };
 
 /* ---- Memory slots -------------------------------------------------------------------------- */
 
+struct slot_call {
+	int vm_fd;
+	struct kvm_userspace_memory_region slot;
+};
+
+static int set_slot_now(void *arg)
+{
+	const struct slot_call *call = arg;
+
+	return ioctl(call->vm_fd, KVM_SET_USER_MEMORY_REGION, &call->slot) ? -errno : 0;
+}
+
+/* A vCPU's thread, next to the guest, is not to be able to give it memory: so another does. */
 static int set_slot(const struct vm *vm, const struct vfio_area *a, u64 gpa, u64 bytes)
 {
-	struct kvm_userspace_memory_region slot = {
-		.slot = a->slot,
-		.guest_phys_addr = gpa,
-		.memory_size = bytes,
-		.userspace_addr = (u64)a->hva,
+	struct slot_call call = {
+		.vm_fd = vm->fd,
+		.slot = {
+			.slot = a->slot,
+			.guest_phys_addr = gpa,
+			.memory_size = bytes,
+			.userspace_addr = (u64)a->hva,
+		},
 	};
 
-	return ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &slot) ? -errno : 0;
+	return thread_call(set_slot_now, &call);
 }
 
 /* Where KVM has something of its own, a slot is not to be had, and accesses come to the bus. */

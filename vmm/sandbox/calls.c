@@ -67,7 +67,6 @@ static const struct sandbox_call vcpu[] = {
 	CALL(pread64), CALL(pwrite64),					/* vfio_cfg.c, vfio_bar.c: registers that are not mapped */
 	IOCTL(VFIO_DEVICE_SET_IRQS),					/* vfio_irq.c: what a driver unmasks */
 	IOCTL(VFIO_DEVICE_RESET),					/* dev_vfio.c: a driver's FLR */
-	IOCTL(KVM_SET_USER_MEMORY_REGION),				/* vfio_bar.c: BARs that move */
 	END
 };
 
@@ -116,6 +115,7 @@ static const struct sandbox_call maker[] = {
 	CALL(io_uring_setup),			/* blk_sqe.c's ring, and what is fixed of it */
 	URING_REGISTER(IORING_REGISTER_FILES), URING_REGISTER(IORING_REGISTER_RESTRICTIONS),
 	CALL(close),				/* what could not be made after all */
+	IOCTL(KVM_SET_USER_MEMORY_REGION),	/* vfio_bar.c: BARs that move */
 	END
 };
 
