@@ -24,7 +24,7 @@ static bool posts_interrupts;
 /* ---- Reset --------------------------------------------------------------------------------- */
 
 /* It does no DMA and does not interrupt, and forgets what it was told. */
-static void reset(struct vfio_dev *d)
+void vfio_dev_reset(struct vfio_dev *d)
 {
 	vfio_irq_reset(d);
 	vfio_cfg_command(d, false);
@@ -37,7 +37,7 @@ static void reset(struct vfio_dev *d)
 void vfio_function_reset(struct vfio_dev *d)
 {
 	pci_reset_one(&d->pci);
-	reset(d);
+	vfio_dev_reset(d);
 }
 
 /* ---- Boots ----------------------------------------------------------------------------------- */
@@ -59,7 +59,7 @@ void vfio_power_off(struct vm *vm)
 
 	for (i = 0; i < nr_devices; i++)
 		if (devices[i].fd >= 0)
-			reset(&devices[i]);
+			vfio_dev_reset(&devices[i]);
 	if (container >= 0)
 		vfio_dma_unmap(vm, container);
 	vfio_group_power_off();
@@ -72,7 +72,7 @@ static void take_out(struct vfio_dev *d)
 {
 	d->pci.gone = true;
 	pci_update_bars();
-	reset(d);
+	vfio_dev_reset(d);
 	vfio_bar_close(d);
 	loop_remove(&d->err);
 	loop_remove(&d->req);
@@ -123,24 +123,29 @@ static void check(struct vfio_dev *d, const struct vfio_opts *o)
 		    o->device, o->device);
 }
 
-static void init_one(struct vfio_dev *d, const struct vfio_opts *o)
+void vfio_dev_init(struct vfio_dev *d, struct vm *vm, const struct vfio_opts *o)
 {
 	static const struct pci_ids no_ids;
 
 	d->err = (struct loop_source) { .fd = -1, .ready = err_ready };
 	d->req = (struct loop_source) { .fd = -1, .ready = req_ready };
-	vfio_sysfs_find(o->device, d->name);
-	vfio_dma_check(vfio_vm, d->name);
-	vfio_group_open_device(d, d->name);
 	check(d, o);
 	d->cfg_offset = config_offset(d);
-	pci_dev_init(&d->pci, vfio_vm, &no_ids);
+	pci_dev_init(&d->pci, vm, &no_ids);
 	d->pci.name = d->name;
 	vfio_cfg_init(d);
 	vfio_irq_init(d);
 	vfio_bar_init(d);
-	reset(d);
+	vfio_dev_reset(d);
 	pci_register(&d->pci);
+}
+
+static void open_one(struct vfio_dev *d, const struct vfio_opts *o)
+{
+	vfio_sysfs_find(o->device, d->name);
+	vfio_dma_check(vfio_vm, d->name);
+	vfio_group_open_device(d, d->name);
+	vfio_dev_init(d, vfio_vm, o);
 }
 
 void vfio_init(struct vm *vm)
@@ -156,7 +161,7 @@ void vfio_init(struct vm *vm)
 		die("--vfio: out of memory");
 	posts_interrupts = vfio_sysfs_posts_interrupts();
 	for (i = 0; i < o->nr_vfio; i++)
-		init_one(&devices[nr_devices++], &o->vfio[i]);
+		open_one(&devices[nr_devices++], &o->vfio[i]);
 }
 
 /* ---- Status ---------------------------------------------------------------------------------------- */

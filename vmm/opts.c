@@ -19,6 +19,7 @@ static const char help[] =
 "       vkick ctl SOCK resize DISK [SIZE] | link NET up|down |\n"
 "                      switch DEVICE kernel|user|vhost\n"
 "       vkick top [-d SECONDS] [-n FRAMES] SOCK...\n"
+"       vkick vfio list | bind ADDRESS | unbind ADDRESS [--yes]\n"
 "       vkick --version | --help\n"
 "\n"
 "options of vkick run:\n"

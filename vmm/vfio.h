@@ -111,6 +111,10 @@ struct vfio_dev {
 
 /* Devices of the options. die()s. */
 void vfio_init(struct vm *vm);
+/* One whose @name and @fd are there already: it is on the bus. die()s. */
+void vfio_dev_init(struct vfio_dev *d, struct vm *vm, const struct vfio_opts *o);
+/* Between boots: no interrupts, no DMA, and all forgotten. */
+void vfio_dev_reset(struct vfio_dev *d);
 /* A KVM VM is there, and cleared memory. die()s. */
 void vfio_power_on(struct vm *vm);
 /* vCPUs are stopped. The devices are reset, and have no memory. */
