@@ -23,11 +23,17 @@ static bool posts_interrupts;
 
 /* ---- Reset --------------------------------------------------------------------------------- */
 
-/* It does no DMA and does not interrupt, and forgets what it was told. */
-void vfio_dev_reset(struct vfio_dev *d)
+/* It does no DMA and does not interrupt. */
+static void silence(struct vfio_dev *d)
 {
 	vfio_irq_reset(d);
 	vfio_cfg_command(d, false);
+}
+
+/* And it forgets what it was told. */
+void vfio_dev_reset(struct vfio_dev *d)
+{
+	silence(d);
 	if (d->can_reset && ioctl(d->fd, VFIO_DEVICE_RESET))
 		warn("%s: it cannot be reset: %s: what it does next is the guest's to find out", d->name, strerror(errno));
 	vfio_cfg_command(d, false);
@@ -67,12 +73,15 @@ void vfio_power_off(struct vm *vm)
 
 /* ---- Out of the guest -------------------------------------------------------------------------- */
 
-/* The guest finds all ones from here on, as of a device that was pulled out. */
+/*
+ * The guest finds all ones from here on, as of a device that was pulled out. Who takes it from us holds its lock, so that we could not reset
+ * it; VFIO does, where it can, when it is closed.
+ */
 static void take_out(struct vfio_dev *d)
 {
 	d->pci.gone = true;
 	pci_update_bars();
-	vfio_dev_reset(d);
+	silence(d);
 	vfio_bar_close(d);
 	loop_remove(&d->err);
 	loop_remove(&d->req);

@@ -111,25 +111,26 @@ static bool file_says(const char *path, const char *what)
 	if (!fgets(line, sizeof(line), f))
 		line[0] = 0;
 	fclose(f);
-	return strspn(line, what) && strchr(what, line[0]);
+	return strspn(line, what);
 }
 
-/* VT-d's capability register, bit 59: its interrupt remapping can post. All units of a host are alike. */
-static bool vtd_posts(void)
+/* A bit of an IOMMU's capabilities. All units of a host are alike. */
+static bool iommu_can(const char *path, unsigned int bit)
 {
-	u64 cap = 0;
-	FILE *f = fopen("/sys/class/iommu/dmar0/intel-iommu/cap", "re");
+	FILE *f = fopen(path, "re");
+	u64 caps = 0;
 
 	if (!f)
 		return false;
-	if (fscanf(f, "%lx", &cap) != 1)
-		cap = 0;
+	if (fscanf(f, "%lx", &caps) != 1)
+		caps = 0;
 	fclose(f);
-	return cap >> 59 & 1;
+	return caps >> bit & 1;
 }
 
 bool vfio_sysfs_posts_interrupts(void)
 {
-	return (file_says("/sys/module/kvm_intel/parameters/enable_apicv", "Y1") && vtd_posts()) ||
-	       file_says("/sys/module/kvm_amd/parameters/avic", "Y1");
+	/* VT-d: posted interrupts; AMD-Vi: a guest's virtual APIC. */
+	return (file_says("/sys/module/kvm_intel/parameters/enable_apicv", "Y1") && iommu_can("/sys/class/iommu/dmar0/intel-iommu/cap", 59)) ||
+	       (file_says("/sys/module/kvm_amd/parameters/avic", "Y1") && iommu_can("/sys/class/iommu/ivhd0/amd-iommu/features", 7));
 }
