@@ -6,7 +6,7 @@
  * out: irqfds attached and detached, the pending bits
  *
  * Each vector has one eventfd, whoever signals it: the module, an I/O thread, the
- * config interrupt. There are two states.
+ * config interrupt, VFIO. There are two states.
  *
  *  attached: the vector is unmasked, and KVM holds the eventfd. It takes each
  *	signal off it at once, within the signaller's call, so the counter is 0.
