@@ -15,6 +15,7 @@
 #include "opts.h"
 #include "pci.h"
 #include "stats.h"
+#include "vfio.h"
 #include "virtio.h"
 #include "vmm.h"
 
@@ -22,6 +23,7 @@
 static enum vm_state boot_once(struct vm *vm)
 {
 	vm_power_on(vm);
+	vfio_power_on(vm);
 	boot_load(vm);
 	acpi_build(vm);
 	mptable_build(vm);
@@ -38,6 +40,7 @@ static void shut_down(struct vm *vm)
 {
 	pthread_mutex_lock(&vm->lock);
 	virtio_power_off();
+	vfio_power_off(vm);
 	pci_reset();
 	serial_reset();
 	pthread_mutex_unlock(&vm->lock);
@@ -77,6 +80,7 @@ static int run(int argc, char **argv)
 	power_init(&vm);
 	pci_init(&vm);
 	virtio_init(&vm);
+	vfio_init(&vm);
 	ctl_init(&vm);
 	serial_init(&vm);		/* last: it may make the terminal raw */
 	sandbox_enter(&vm);		/* from here on, what is not in sandbox/calls.c kills us */
@@ -109,6 +113,8 @@ int main(int argc, char **argv)
 		return ctl(argc - 2, argv + 2);
 	if (!strcmp(cmd, "top"))
 		return top_run(argc - 2, argv + 2);
+	if (!strcmp(cmd, "vfio"))
+		return vfio_tool_run(argc - 2, argv + 2);
 	if (!strcmp(cmd, "--version")) {
 		puts("vkick " VKICK_VERSION);
 		return 0;
@@ -117,6 +123,6 @@ int main(int argc, char **argv)
 		opts_help();
 		return 0;
 	}
-	die_usage("%s: unknown command: give run, ctl or top, or see vkick --help",
+	die_usage("%s: unknown command: give run, ctl, top or vfio, or see vkick --help",
 		  *cmd ? cmd : "nothing");
 }

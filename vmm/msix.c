@@ -6,7 +6,7 @@
  * out: irqfds attached and detached, the pending bits
  *
  * Each vector has one eventfd, whoever signals it: the module, an I/O thread, the
- * config interrupt. There are two states.
+ * config interrupt, VFIO. There are two states.
  *
  *  attached: the vector is unmasked, and KVM holds the eventfd. It takes each
  *	signal off it at once, within the signaller's call, so the counter is 0.
@@ -27,6 +27,7 @@
  * that it was about to inject is injected, which is why the route must stay.
  */
 #include <linux/pci_regs.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "pci.h"
@@ -67,8 +68,12 @@ static int set_route(struct msix *m, struct msix_vector *v)
 
 static void attach(struct msix *m, struct msix_vector *v)
 {
-	int err;
+	int err = m->need ? m->need(m, v - m->vector) : 0;
 
+	if (err) {
+		complain(m, v, strerror(-err));
+		return;
+	}
 	if (v->gsi == IRQ_NO_GSI)
 		v->gsi = irq_alloc_msi(m->pci->vm);
 	if (v->gsi == IRQ_NO_GSI) {
@@ -92,14 +97,17 @@ static void detach(struct msix *m, struct msix_vector *v)
 	v->attached = false;
 }
 
-static void update(struct msix *m, struct msix_vector *v)
+static void set_masked(struct msix *m, struct msix_vector *v, bool masked)
 {
-	bool masked = is_masked(m, v);
-
 	if (!masked && !v->attached)
 		attach(m, v);
 	else if (masked && v->attached)
 		detach(m, v);
+}
+
+static void update(struct msix *m, struct msix_vector *v)
+{
+	set_masked(m, v, is_masked(m, v));
 }
 
 static void update_all(struct msix *m)
@@ -136,16 +144,19 @@ static u32 *entry_word(struct msix *m, u64 off)
 	}
 }
 
-static u32 read_word(struct msix *m, u64 off)
+static u32 table_word(struct msix *m, u64 off)
 {
-	u32 bits = 0, i, *word;
+	u32 *word = entry_word(m, off);
 
-	if (off < MSIX_PBA_AT) {
-		word = entry_word(m, off);
-		return word ? *word : 0;
-	}
+	return word ? *word : 0;
+}
+
+static u32 pba_word(struct msix *m, u64 off)
+{
+	u32 bits = 0, i;
+
 	for (i = 0; i < 32; i++) {
-		u64 vector = (off - MSIX_PBA_AT) * 8 + i;
+		u64 vector = off * 8 + i;
 
 		if (vector < m->nr && is_pending(&m->vector[vector]))
 			bits |= 1U << i;
@@ -153,11 +164,21 @@ static u32 read_word(struct msix *m, u64 off)
 	return bits;
 }
 
+/* Undefined while unmasked, but then best taken at once. */
+static void message_changed(struct msix *m, struct msix_vector *v)
+{
+	int err = v->attached ? set_route(m, v) : 0;
+
+	if (err) {
+		detach(m, v);
+		complain(m, v, strerror(-err));
+	}
+}
+
 static void write_word(struct msix *m, u64 off, u32 val)
 {
-	u32 *word = off < MSIX_PBA_AT ? entry_word(m, off) : NULL;
+	u32 *word = entry_word(m, off);
 	struct msix_vector *v;
-	int err;
 
 	if (!word)
 		return;
@@ -167,30 +188,46 @@ static void write_word(struct msix *m, u64 off, u32 val)
 		update(m, v);
 	} else {
 		*word = val;
-		/* Undefined while unmasked, but then best taken at once. */
-		err = v->attached ? set_route(m, v) : 0;
-		if (err) {
-			detach(m, v);
-			complain(m, v, strerror(-err));
-		}
+		message_changed(m, v);
 	}
 }
 
 /* PCI 3.0, 6.8.2: aligned words and double words; anything else is undefined. */
-static u64 msix_read(void *dev, u64 off, unsigned int len)
+static u64 read_words(struct msix *m, u64 off, unsigned int len, u32 (*word)(struct msix *m, u64 off))
 {
 	if (len == 8 && !(off & 7))
-		return read_word(dev, off) | (u64)read_word(dev, off + 4) << 32;
-	return len == 4 && !(off & 3) ? read_word(dev, off) : 0;
+		return word(m, off) | (u64)word(m, off + 4) << 32;
+	return len == 4 && !(off & 3) ? word(m, off) : 0;
+}
+
+u64 msix_table_read(struct msix *m, u64 off, unsigned int len)
+{
+	return read_words(m, off, len, table_word);
+}
+
+u64 msix_pba_read(struct msix *m, u64 off, unsigned int len)
+{
+	return read_words(m, off, len, pba_word);
+}
+
+void msix_table_write(struct msix *m, u64 off, unsigned int len, u64 val)
+{
+	if ((len != 8 && len != 4) || off & (len - 1))
+		return;
+	write_word(m, off, val);
+	if (len == 8)
+		write_word(m, off + 4, val >> 32);
+}
+
+static u64 msix_read(void *dev, u64 off, unsigned int len)
+{
+	return off < MSIX_PBA_AT ? msix_table_read(dev, off, len) : msix_pba_read(dev, off - MSIX_PBA_AT, len);
 }
 
 static void msix_write(void *dev, u64 off, unsigned int len, u64 val)
 {
-	if ((len != 8 && len != 4) || off & (len - 1))
-		return;
-	write_word(dev, off, val);
-	if (len == 8)
-		write_word(dev, off + 4, val >> 32);
+	if (off < MSIX_PBA_AT)
+		msix_table_write(dev, off, len, val);
 }
 
 static const struct bus_ops msix_ops = { msix_read, msix_write };
@@ -203,6 +240,24 @@ void msix_cfg_written(struct msix *m, u32 off, u32 len)
 
 	if (off < flags_at + 2 && off + len > flags_at)
 		update_all(m);
+}
+
+void msix_set_vector(struct msix *m, u16 vector, u64 addr, u32 data, bool masked)
+{
+	struct msix_vector *v = &m->vector[vector];
+
+	if (v->addr_lo != (u32)addr || v->addr_hi != addr >> 32 || v->data != data) {
+		v->addr_lo = addr;
+		v->addr_hi = addr >> 32;
+		v->data = data;
+		message_changed(m, v);
+	}
+	set_masked(m, v, masked);
+}
+
+bool msix_pending(const struct msix *m, u16 vector)
+{
+	return is_pending(&m->vector[vector]);
 }
 
 bool msix_enabled(const struct msix *m)
@@ -251,24 +306,33 @@ void msix_reset(struct msix *m)
 	m->complained = false;
 }
 
-void msix_init(struct msix *m, struct pci_dev *pci, unsigned int bar, u16 nr)
+void msix_init_vectors(struct msix *m, struct pci_dev *pci, u8 cap, u16 nr)
 {
-	u16 flags = nr - 1;
-	u32 table = MSIX_TABLE_AT | bar, pba = MSIX_PBA_AT | bar;
 	u16 i;
 
 	m->pci = pci;
+	m->cap = cap;
 	m->nr = nr;
+	m->vector = calloc(nr, sizeof(*m->vector));
+	if (!m->vector)
+		die("%s: out of memory", pci->name);
 	for (i = 0; i < nr; i++) {
 		m->vector[i].fd = vm_eventfd();
 		m->vector[i].gsi = IRQ_NO_GSI;
 		m->vector[i].ctrl = PCI_MSIX_ENTRY_CTRL_MASKBIT;
 	}
-	m->cap = pci_add_cap(pci, PCI_CAP_ID_MSIX, PCI_CAP_MSIX_SIZEOF);
+}
+
+void msix_init(struct msix *m, struct pci_dev *pci, unsigned int bar, u16 nr)
+{
+	u16 flags = nr - 1;
+	u32 table = MSIX_TABLE_AT | bar, pba = MSIX_PBA_AT | bar;
+
+	msix_init_vectors(m, pci, pci_add_cap(pci, PCI_CAP_ID_MSIX, PCI_CAP_MSIX_SIZEOF), nr);
 	memcpy(pci->cfg + m->cap + PCI_MSIX_FLAGS, &flags, sizeof(flags));
 	memcpy(pci->cfg + m->cap + PCI_MSIX_TABLE, &table, sizeof(table));
 	memcpy(pci->cfg + m->cap + PCI_MSIX_PBA, &pba, sizeof(pba));
 	pci->wmask[m->cap + PCI_MSIX_FLAGS + 1] =
 		(PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL) >> 8;
-	pci_set_bar(pci, bar, false, MSIX_BAR_BYTES, &msix_ops, m, NULL);
+	pci_set_bar(pci, bar, PCI_BASE_ADDRESS_MEM_TYPE_64, MSIX_BAR_BYTES, &msix_ops, m, NULL);
 }

@@ -19,6 +19,7 @@ static const char help[] =
 "       vkick ctl SOCK resize DISK [SIZE] | link NET up|down |\n"
 "                      switch DEVICE kernel|user|vhost | console [PORT]\n"
 "       vkick top [-d SECONDS] [-n FRAMES] SOCK...\n"
+"       vkick vfio list | bind ADDRESS | unbind ADDRESS [--yes]\n"
 "       vkick --version | --help\n"
 "\n"
 "options of vkick run:\n"
@@ -48,6 +49,9 @@ static const char help[] =
 "                           a random number generator; may be repeated. Keys,\n"
 "                           of disks as well: notify=mmio|pio|auto, and\n"
 "                           packed, indirect, event-idx, in-order=on|off\n"
+"      --vfio ADDRESS[,reset=off]\n"
+"                           a PCI device of the host's, by its address or its\n"
+"                           path in /sys; may be repeated: see vkick vfio list\n"
 "      --serial stdio|file=FILE|off\n"
 "                           where ttyS0 goes (stdio; Ctrl-A x quits)\n"
 "      --ctl SOCK           control socket for vkick ctl\n"
@@ -154,6 +158,24 @@ static void set_prefault(struct opts *o, const char *v)
 	o->prefault = !strcmp(v, "on");
 }
 
+/* ADDRESS[,reset=on|off] */
+static void set_vfio(struct opts *o, const char *v)
+{
+	char *device = strdup(v), *key = device ? strchr(device, ',') : NULL;
+	struct vfio_opts *d = &o->vfio[o->nr_vfio];
+
+	if (!device)
+		die("--vfio: out of memory");
+	if (o->nr_vfio == OPTS_MAX_VFIO)
+		die_usage("--vfio: too many devices: at most %u", OPTS_MAX_VFIO);
+	if (key)
+		*key++ = 0;
+	if (key && strcmp(key, "reset=on") && strcmp(key, "reset=off"))
+		die_usage("--vfio %s: unknown key %s: there is reset=on|off", device, key);
+	*d = (struct vfio_opts) { .device = device, .reset = !key || !strcmp(key, "reset=on") };
+	o->nr_vfio++;
+}
+
 static void set_serial(struct opts *o, const char *v)
 {
 	o->serial_path = NULL;
@@ -202,6 +224,7 @@ static const struct {
 	{ "sandbox", 0, set_sandbox },
 	{ "user", 0, set_user },
 	{ "port", 0, set_port },
+	{ "vfio", 0, set_vfio },
 };
 
 /* Return: whether @arg is --@name, with its value in *@value if one is attached. */
@@ -270,17 +293,18 @@ static const struct device_opts *find_console(const struct opts *o)
 	return NULL;
 }
 
-/* Who names no console has the one that costs least, and the serial port until its driver is there. */
+/* Who names no console has the one that costs least, if there is room for it, and the serial port until its driver is there. */
 void opts_default_console(struct opts *o)
 {
-	bool named = names_a_console(o->cmdline);
+	bool named = names_a_console(o->cmdline), full = o->nr_devices + o->nr_vfio == OPTS_MAX_DEVICES;
 	char stdio[] = "stdio", *cmdline;
 
-	if (!find_console(o) && (!named || strstr(o->cmdline, "console=hvc")))
+	if (!find_console(o) && !full && (!named || strstr(o->cmdline, "console=hvc")))
 		opts_add_device(o, &dev_console, stdio);
 	if (named)
 		return;
-	if (asprintf(&cmdline, "%s%searlycon=uart8250,io,0x3f8 console=hvc0", o->cmdline, *o->cmdline ? " " : "") < 0)
+	if (asprintf(&cmdline, "%s%s%s", o->cmdline, *o->cmdline ? " " : "",
+		     find_console(o) ? "earlycon=uart8250,io,0x3f8 console=hvc0" : "console=ttyS0") < 0)
 		die("--cmdline: out of memory");
 	o->cmdline = cmdline;
 }
@@ -315,6 +339,8 @@ void opts_parse(struct opts *o, int argc, char **argv)
 	if (!o->kernel)
 		die_usage("--kernel: missing: give a bzImage (vmlinuz) to boot");
 	check_consoles(o);
+	if (o->nr_devices + o->nr_vfio > OPTS_MAX_DEVICES)
+		die_usage("--vfio: too many devices, with the others: at most %u", OPTS_MAX_DEVICES);
 	if (o->memory_file && o->huge_page_bytes)
 		die_usage("--hugepages with --memory file=: the file decides: give one on hugetlbfs instead");
 	if (o->huge_page_bytes && o->memory_bytes % o->huge_page_bytes)

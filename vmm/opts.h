@@ -7,6 +7,7 @@
 
 /* What bus 0 has slots for, next to the host bridge. */
 #define OPTS_MAX_DEVICES	31
+#define OPTS_MAX_VFIO		16
 
 /* Of a console, beside its own. */
 #define OPTS_MAX_PORTS		30
@@ -45,6 +46,16 @@ struct opts_key {
 };
 
 /**
+ * struct vfio_opts - a device of the host's
+ * @device: address or path
+ * @reset: it must be one that can be reset
+ */
+struct vfio_opts {
+	const char *device;
+	bool reset;
+};
+
+/**
  * struct opts - the options of `vkick run`
  * @memory_file: what guest memory is a shared mapping of, or NULL
  * @memory_shared: of a file without a name
@@ -75,6 +86,8 @@ struct opts {
 	const char *ports[OPTS_MAX_PORTS];	/* --port's values */
 	unsigned int nr_devices;
 	struct device_opts devices[OPTS_MAX_DEVICES];
+	unsigned int nr_vfio;
+	struct vfio_opts vfio[OPTS_MAX_VFIO];
 };
 
 /* ---- opts.c: before anything else ---------------------------------------- */

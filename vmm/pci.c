@@ -40,14 +40,15 @@ static u64 bar_wanted(const struct pci_dev *pci, unsigned int nr)
 	u16 command = cfg_get32(pci, PCI_COMMAND);
 	u64 addr;
 
-	if (!bar->bytes)
+	if (!bar->bytes || pci->hidden || pci->gone)
 		return 0;
 	if (bar->io) {
 		addr = cfg_get32(pci, off) & PCI_BASE_ADDRESS_IO_MASK;
 		return command & PCI_COMMAND_IO && addr <= 0xffff ? addr : 0;
 	}
-	addr = (cfg_get32(pci, off) & PCI_BASE_ADDRESS_MEM_MASK) |
-	       (u64)cfg_get32(pci, off + 4) << 32;
+	addr = cfg_get32(pci, off) & PCI_BASE_ADDRESS_MEM_MASK;
+	if (bar->wide)
+		addr |= (u64)cfg_get32(pci, off + 4) << 32;
 	return command & PCI_COMMAND_MEMORY ? addr : 0;
 }
 
@@ -113,7 +114,7 @@ static u64 cfg_read(u8 devfn, u32 off, u32 len)
 	for (i = 0; i < pci_bus.nr; i++)
 		if (pci_bus.dev[i]->devfn == devfn)
 			pci = pci_bus.dev[i];
-	if (!pci)
+	if (!pci || pci->gone)
 		return ~0UL;
 	if (off + len > PCI_CFG_BYTES)
 		return 0;		/* no extended capabilities */
@@ -131,7 +132,7 @@ static void cfg_write(u8 devfn, u32 off, u32 len, u64 val)
 	for (i = 0; i < pci_bus.nr; i++) {
 		struct pci_dev *pci = pci_bus.dev[i];
 
-		if (pci->devfn != devfn || off + len > PCI_CFG_BYTES)
+		if (pci->devfn != devfn || pci->gone || off + len > PCI_CFG_BYTES)
 			continue;
 		for (k = 0; k < len; k++) {
 			u8 mask = pci->wmask[off + k], *p = &pci->cfg[off + k];
@@ -210,25 +211,22 @@ void pci_dev_init(struct pci_dev *pci, struct vm *vm, const struct pci_ids *ids)
 	pci->wmask[PCI_INTERRUPT_LINE] = 0xff;
 }
 
-void pci_set_bar(struct pci_dev *pci, unsigned int nr, bool io, u64 bytes,
+void pci_set_bar(struct pci_dev *pci, unsigned int nr, u32 flags, u64 bytes,
 		 const struct bus_ops *ops, void *dev, void (*moved)(struct pci_bar *))
 {
 	u32 off = PCI_BASE_ADDRESS_0 + 4 * nr;
+	bool io = flags & PCI_BASE_ADDRESS_SPACE_IO;
+	bool wide = !io && (flags & PCI_BASE_ADDRESS_MEM_TYPE_MASK) == PCI_BASE_ADDRESS_MEM_TYPE_64;
 	u64 mask = ~(bytes - 1);
 
 	pci->bar[nr] = (struct pci_bar) {
-		.pci = pci, .bytes = bytes, .io = io, .moved = moved,
+		.pci = pci, .bytes = bytes, .io = io, .wide = wide, .moved = moved,
 		.range = { .len = bytes, .ops = ops, .dev = dev },
 	};
 	/* The flag bits are below any size, so the mask leaves them alone. */
-	if (io) {
-		put(pci, off, 4, PCI_BASE_ADDRESS_SPACE_IO);
-		mask &= PCI_BASE_ADDRESS_IO_MASK;
-		memcpy(pci->wmask + off, &mask, 4);
-	} else {
-		put(pci, off, 4, PCI_BASE_ADDRESS_MEM_TYPE_64);
-		memcpy(pci->wmask + off, &mask, 8);
-	}
+	put(pci, off, 4, flags);
+	mask &= io ? PCI_BASE_ADDRESS_IO_MASK : PCI_BASE_ADDRESS_MEM_MASK;
+	memcpy(pci->wmask + off, &mask, wide ? 8 : 4);
 }
 
 u8 pci_add_cap(struct pci_dev *pci, u8 id, u8 bytes)
@@ -258,12 +256,26 @@ void pci_register(struct pci_dev *pci)
 	pci_bus.dev[pci_bus.nr++] = pci;
 }
 
+void pci_update_bars(void)
+{
+	remap_all();
+}
+
+void pci_reset_one(struct pci_dev *pci)
+{
+	memcpy(pci->cfg, pci->reset_cfg, PCI_CFG_BYTES);
+	pci->hidden = false;
+	remap_all();
+}
+
 void pci_reset(void)
 {
 	unsigned int i;
 
-	for (i = 0; i < pci_bus.nr; i++)
+	for (i = 0; i < pci_bus.nr; i++) {
 		memcpy(pci_bus.dev[i]->cfg, pci_bus.dev[i]->reset_cfg, PCI_CFG_BYTES);
+		pci_bus.dev[i]->hidden = false;
+	}
 	remap_all();
 	pci_bus.cf8 = 0;
 }

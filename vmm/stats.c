@@ -14,6 +14,7 @@
 #include "latency.h"
 #include "opts.h"
 #include "stats.h"
+#include "vfio.h"
 #include "virtio.h"
 
 static struct vm *stats_vm;
@@ -165,13 +166,14 @@ json_t *stats_json(void)
 
 json_t *stats_status_json(void)
 {
-	json_t *root, *devices = json_array();
+	json_t *root, *devices = json_array(), *vfio;
 	struct virtio_dev *dev;
 	unsigned int n;
 
 	pthread_mutex_lock(&stats_vm->lock);
 	for (n = 0; (dev = virtio_dev_at(n)); n++)
 		json_array_append_new(devices, stats_device_json(dev));
+	vfio = vfio_status_json();
 	pthread_mutex_unlock(&stats_vm->lock);
 
 	root = json_pack("{s:s, s:s, s:i, s:I, s:i, s:i, s:I}", "version", VKICK_VERSION,
@@ -182,6 +184,7 @@ json_t *stats_status_json(void)
 			 "memory_bytes", (json_int_t)stats_vm->opts->memory_bytes);
 	json_object_set_new(root, "sandbox", sandbox_json());
 	json_object_set_new(root, "devices", devices);
+	json_object_set_new(root, "vfio", vfio);
 	return root;
 }
 

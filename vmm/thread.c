@@ -6,7 +6,8 @@
  * out: a thread that has both, and a small stack
  *
  * The maker. A guest's driver makes a vCPU's thread start and stop datapaths, and the user's have threads. A vCPU's is the
- * thread next to the guest, so it is not to be able to start any, nor to set up an io_uring, which goes around its filter.
+ * thread next to the guest, so it is not to be able to start any, nor to set up an io_uring, which goes around its filter, nor to give
+ * the guest memory.
  * It has that done by one that no guest talks to.
  */
 #include <errno.h>

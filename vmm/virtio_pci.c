@@ -244,10 +244,10 @@ void virtio_pci_init(struct virtio_dev *dev)
 	dev->pci.name = dev->name;
 	dev->pci.cfg_read = cfg_read;
 	dev->pci.cfg_written = cfg_written;
-	pci_set_bar(&dev->pci, BAR_VIRTIO, false, BAR_VIRTIO_BYTES, &bar_ops, dev,
+	pci_set_bar(&dev->pci, BAR_VIRTIO, PCI_BASE_ADDRESS_MEM_TYPE_64, BAR_VIRTIO_BYTES, &bar_ops, dev,
 		    dev->notify_pio ? NULL : doorbells_moved);
 	if (dev->notify_pio)
-		pci_set_bar(&dev->pci, BAR_PIO, true,
+		pci_set_bar(&dev->pci, BAR_PIO, PCI_BASE_ADDRESS_SPACE_IO,
 			    VIRTIO_MAX_QUEUES * DOORBELL_BYTES, &notify_ops, dev,
 			    doorbells_moved);
 	msix_init(&dev->msix, &dev->pci, BAR_MSIX, dev->nr_queues + 1);

@@ -51,6 +51,7 @@ _vkick_run()
 	--disk | --net | --console | --port | --rng) _vkick_keys "$1" ;;
 	--serial) mapfile -t COMPREPLY < <(compgen -W "stdio off file=" -- "$cur") ;;
 	--on-reset) mapfile -t COMPREPLY < <(compgen -W "exit reboot" -- "$cur") ;;
+	--vfio) mapfile -t COMPREPLY < <(compgen -W "$(ls /sys/bus/pci/devices)" -- "$cur") ;;
 	--hugepages) mapfile -t COMPREPLY < <(compgen -W "2M 1G off" -- "$cur") ;;
 	--sandbox) mapfile -t COMPREPLY < <(compgen -W "on off" -- "$cur") ;;
 	--user) mapfile -t COMPREPLY < <(compgen -u -- "$cur") ;;
@@ -58,7 +59,7 @@ _vkick_run()
 	*)
 		case $cur in
 		@*) mapfile -t COMPREPLY < <(compgen -f -P @ -- "${cur#@}") ;;
-		*) mapfile -t COMPREPLY < <(compgen -W "--kernel --initrd --cmdline --cpus --memory --hugepages --prefault --disk --net --console --port --rng
+		*) mapfile -t COMPREPLY < <(compgen -W "--kernel --initrd --cmdline --cpus --memory --hugepages --prefault --disk --net --console --port --rng --vfio
 			--serial --ctl --on-reset --stats --sandbox --user --help" -- "$cur") ;;
 		esac
 		;;
@@ -74,11 +75,16 @@ _vkick()
 	cur=${words[-1]} word=${words[-2]}
 	COMP_WORDS=("${words[@]}") COMP_CWORD=$((${#words[@]} - 1)) COMPREPLY=()
 	if [ "$COMP_CWORD" = 1 ]; then
-		mapfile -t COMPREPLY < <(compgen -W "run ctl top --help --version" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "run ctl top vfio --help --version" -- "$cur")
 	elif [ "${words[1]}" = ctl ]; then
 		_vkick_ctl
 	elif [ "${words[1]}" = top ]; then
 		mapfile -t COMPREPLY < <(compgen -f -W "-d -n" -- "$cur")
+	elif [ "${words[1]}" = vfio ]; then
+		case $COMP_CWORD in
+		2) mapfile -t COMPREPLY < <(compgen -W "list bind unbind" -- "$cur") ;;
+		*) mapfile -t COMPREPLY < <(compgen -W "--yes $(ls /sys/bus/pci/devices)" -- "$cur") ;;
+		esac
 	elif [ "${words[1]}" = run ]; then
 		_vkick_run "$word"
 	fi

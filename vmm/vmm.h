@@ -93,7 +93,7 @@ enum thread_kind {
 int thread_start(pthread_t *thread, enum thread_kind kind, const char *name,
 		 void *(*run)(void *), void *arg);
 /*
- * Calls @call(@arg) in a thread that may start others and set up io_urings, as vCPUs' may not; in this one, if there is
+ * Calls @call(@arg) in a thread that may start others, and set up io_urings and memory slots, as vCPUs' may not; in this one, if there is
  * no sandbox. @call does not take vm->lock, which the caller may hold. Return: what @call does.
  */
 int thread_call(int (*call)(void *arg), void *arg);
@@ -121,7 +121,7 @@ struct bus_range {
 	void *dev;
 };
 
-#define BUS_MAX_RANGES	128
+#define BUS_MAX_RANGES	256
 
 struct bus {
 	unsigned int nr;

@@ -42,7 +42,7 @@ static struct {
 	struct vm vm;
 	struct opts opts;
 	bool late;		/* the main thread is */
-	struct owed vector[MACHINE_MAX_DEVICES][MSIX_MAX_VECTORS];
+	struct owed vector[MACHINE_MAX_DEVICES][VIRTIO_MAX_QUEUES + 1];
 	struct owed queue[MACHINE_MAX_DEVICES][VIRTIO_MAX_QUEUES];
 } m;
 

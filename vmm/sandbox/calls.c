@@ -17,6 +17,7 @@
 #include <linux/prctl.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
+#include <linux/vfio.h>
 #include <linux/vhost.h>
 #include <linux/vkick.h>
 #include <sys/ioctl.h>
@@ -63,6 +64,9 @@ static const struct sandbox_call vcpu[] = {
 	IOCTL(TUNSETOFFLOAD), IOCTL(TUNSETQUEUE),			/* net_tap.c: what a driver takes; a reset */
 	CALL(fdatasync),						/* dev_blk.c: no write-back any more */
 	CALL(close),							/* blk_sqe.c's ring */
+	CALL(pread64), CALL(pwrite64),					/* vfio_cfg.c, vfio_bar.c: registers that are not mapped */
+	IOCTL(VFIO_DEVICE_SET_IRQS),					/* vfio_irq.c: what a driver unmasks */
+	IOCTL(VFIO_DEVICE_RESET),					/* dev_vfio.c: a driver's FLR */
 	END
 };
 
@@ -111,6 +115,7 @@ static const struct sandbox_call maker[] = {
 	CALL(io_uring_setup),			/* blk_sqe.c's ring, and what is fixed of it */
 	URING_REGISTER(IORING_REGISTER_FILES), URING_REGISTER(IORING_REGISTER_RESTRICTIONS),
 	CALL(close),				/* what could not be made after all */
+	IOCTL(KVM_SET_USER_MEMORY_REGION),	/* vfio_bar.c: BARs that move */
 	END
 };
 
@@ -118,6 +123,8 @@ static const struct sandbox_call maker[] = {
 static const struct sandbox_call main_calls[] = {
 	NEW_THREADS,				/* vCPUs' and the maker */
 	IOCTLS(KVMIO),				/* vm.c: a new VM at each boot */
+	/* vfio_dma.c: the memory of each boot; vfio_group.c: a device that the host takes back */
+	IOCTL(VFIO_IOMMU_MAP_DMA), IOCTL(VFIO_IOMMU_UNMAP_DMA), IOCTL(VFIO_GROUP_UNSET_CONTAINER),
 	CALL(pread64),				/* boot/: the images, again */
 	CALL(epoll_wait),
 	CALL(accept4), CALL(sendto), CALL(close),		/* ctl.c */
