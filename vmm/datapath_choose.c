@@ -39,7 +39,9 @@ static struct datapath *open_one(struct virtio_dev *dev, const struct device_opt
 
 	if (dp || !o->datapath_auto || !dev->class->user)
 		return dp;
-	warn("%s: %s: datapath=user it is", dev->name, why);
+	/* `status` tells it in any case. */
+	if (o->datapath_asked)
+		warn("%s: %s: datapath=user it is", dev->name, why);
 	return dev->class->user->open(dev, why);
 }
 

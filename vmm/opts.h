@@ -19,7 +19,7 @@ enum serial_mode { SERIAL_STDIO, SERIAL_FILE, SERIAL_OFF };
 
 /**
  * struct device_opts - one device
- * @datapath_auto: or the class's user, if that one cannot be had
+ * @datapath_auto: or the class's user, if that one cannot be had; @datapath_asked: the user said so
  * @ring_features: bits to offer; @ring_features_asked: those that were named
  * @queues: 0: the class's choice, as @queue_size
  * @options: what the class's own keys set
@@ -28,6 +28,7 @@ struct device_opts {
 	const struct virtio_class *class;
 	const struct datapath_ops *datapath;
 	bool datapath_auto;
+	bool datapath_asked;
 	bool notify_pio;
 	u64 ring_features;
 	u64 ring_features_asked;

@@ -125,6 +125,7 @@ static void set_notify(struct device_opts *d, const char *key, const char *v)
 
 static void set_datapath(struct device_opts *d, const char *key, const char *v)
 {
+	d->datapath_asked = true;
 	d->datapath_auto = !strcmp(v, "auto");
 	d->datapath = datapath_find(d->class, d->datapath_auto ? "kernel" : v);
 	if (!d->datapath)
@@ -219,8 +220,10 @@ void opts_add_device(struct opts *o, const struct virtio_class *class, char *v)
 		die("--%s: out of memory", class->name);
 	for (key = strtok_r(v, ",", &save); key; key = strtok_r(NULL, ",", &save))
 		set_one(d, key);
-	if (!d->datapath && class->datapath_by_default)
+	if (!d->datapath && class->datapath_by_default) {
 		set_datapath(d, "datapath", "auto");
+		d->datapath_asked = false;
+	}
 	if (!d->datapath)
 		die_usage("--%s: no datapath: give datapath=kernel, datapath=user or datapath=auto",
 			  class->name);
