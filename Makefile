@@ -30,7 +30,7 @@ help:
 	@echo '                        T=PROGRAM or T=PROGRAM.TEST: that one; T=lint|native|lab|module|boot: a group;'
 	@echo '                        build/check has the logs'
 	@echo '  make check-debug      the module on that kernel, and its fuzzers for an hour'
-	@echo '  make check-long       1000 switches between datapaths, many power cuts, 20,000 resets, 10 million accesses to the device model'
+	@echo '  make check-long       1000 switches between datapaths, large streams of consoles, reboots with VFIO, many power cuts, 20,000 resets, 10 million accesses to the device model'
 	@echo '  make coverage-module  which lines of the module its tests run'
 	@echo '  make bench            benchmarks: a table and JSON in build/bench (B=path|guest|ring|blk|net|boot)'
 	@echo '  KERNEL=6.12|6.1       with any of these: the Debian kernel that loads the module'

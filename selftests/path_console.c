@@ -17,7 +17,9 @@
 
 #include "lib/port.h"
 
-#define STREAM_BYTES	(8U << 20)
+/* Of a kernel with KASAN, as much as there is time for. */
+#define STREAM_BYTES	(4U << 20)
+#define STREAM_SECONDS	120
 
 FIXTURE(port)
 {
@@ -85,7 +87,7 @@ static void *read_all(void *arg)
 	return NULL;
 }
 
-TEST_F(port, transmitted_bytes_arrive_in_order)
+TEST_F_TIMEOUT(port, transmitted_bytes_arrive_in_order, STREAM_SECONDS)
 {
 	struct reader reader = { &self->p, 0, STREAM_BYTES, 0 };
 	struct port *p = &self->p;
@@ -127,7 +129,7 @@ static void *write_all(void *arg)
 	return NULL;
 }
 
-TEST_F(port, received_bytes_arrive_in_order)
+TEST_F_TIMEOUT(port, received_bytes_arrive_in_order, STREAM_SECONDS)
 {
 	struct port *p = &self->p;
 	struct writer writer = { p, STREAM_BYTES };
