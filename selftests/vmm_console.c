@@ -309,9 +309,9 @@ TEST_F(console, messages_that_nobody_takes_are_not_kept_for_ever)
 	EXPECT_FALSE(status() & VIRTIO_CONFIG_S_NEEDS_RESET);
 }
 
-#define RANDOM_MESSAGES	100000
+#define RANDOM_MESSAGES	50000
 
-TEST_F(console, random_messages_hurt_nothing)
+TEST_F_TIMEOUT(console, random_messages_hurt_nothing, 120)
 {
 	u64 rng = 0x9e3779b97f4a7c15;
 	u32 i, resets = 0;
