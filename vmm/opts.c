@@ -307,6 +307,7 @@ void opts_default_console(struct opts *o)
 		     find_console(o) ? "earlycon=uart8250,io,0x3f8 console=hvc0" : "console=ttyS0") < 0)
 		die("--cmdline: out of memory");
 	o->cmdline = cmdline;
+	o->cmdline_note = ", with those that name a console";
 }
 
 /* Ports are of the console, which there is one of. */
@@ -329,6 +330,7 @@ void opts_parse(struct opts *o, int argc, char **argv)
 
 	*o = (struct opts) {
 		.cmdline = "",
+		.cmdline_note = "",
 		.cpus = 1,
 		.memory_bytes = 512 * MIB,
 		.serial = SERIAL_STDIO,

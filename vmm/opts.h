@@ -70,6 +70,7 @@ struct opts {
 	const char *kernel;
 	const char *initrd;		/* or NULL */
 	const char *cmdline;
+	const char *cmdline_note;	/* of what was added to it, for messages */
 	u32 cpus;
 	u64 memory_bytes;		/* whole MiB */
 	const char *memory_file;

@@ -59,8 +59,8 @@ static void bzimage_check(struct vm *vm)
 	if (boot_kernel.bytes <= setup_bytes())
 		die("--kernel %s: truncated: copy it again", boot_kernel.path);
 	if (strlen(cmdline) > header.cmdline_size)
-		die("--cmdline: %zu characters: this kernel takes %u",
-		    strlen(cmdline), header.cmdline_size);
+		die("--cmdline: %zu characters%s: this kernel takes %u", strlen(cmdline), vm->opts->cmdline_note,
+		    header.cmdline_size);
 	/* It comes from the file, so it may be anything. */
 	if (header.pref_address < LAYOUT_HIGH || header.pref_address > LAYOUT_RAM_LOW_MAX)
 		die("--kernel %s: wants to lie at 0x%llx: give another kernel",

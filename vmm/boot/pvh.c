@@ -64,7 +64,8 @@ static void pvh_check(struct vm *vm)
 	if (entry < LAYOUT_HIGH || entry >= elf.end)
 		die("--kernel %s: its PVH entry 0x%lx is not in it: give another kernel", boot_kernel.path, entry);
 	if (strlen(vm->opts->cmdline) > CMDLINE_MAX)
-		die("--cmdline: %zu characters: this kernel takes %u", strlen(vm->opts->cmdline), CMDLINE_MAX);
+		die("--cmdline: %zu characters%s: this kernel takes %u", strlen(vm->opts->cmdline), vm->opts->cmdline_note,
+		    CMDLINE_MAX);
 	boot_check_fit(vm, elf.end, INITRD_LIMIT);
 }
 
