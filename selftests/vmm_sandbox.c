@@ -153,7 +153,8 @@ FIXTURE_TEARDOWN(filter)
 {
 }
 
-TEST_F(filter, call_that_is_not_listed_kills)
+/* A process for each. */
+TEST_F_TIMEOUT(filter, call_that_is_not_listed_kills, 120)
 {
 	long nr;
 
