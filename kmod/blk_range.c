@@ -35,7 +35,7 @@ static int vk_blk_write_zeroes(struct file *file, loff_t pos, loff_t bytes)
 		struct iov_iter iter;
 
 		iov_iter_bvec(&iter, ITER_SOURCE, bvecs, VK_BLK_ZERO_PAGES, n);
-		ret = vfs_iter_write(file, &iter, &pos, 0);
+		ret = vk_iter_write(file, &iter, &pos, 0);
 		if (!ret)
 			ret = -EIO;
 		if (ret > 0)

@@ -6,6 +6,7 @@
  *   vk_eventfd_signal()	add 1 to an eventfd
  *   vk_hrtimer_setup()		prepare a timer of relative time
  *   vk_page_frags_free()	let go of the page that fragments are cut from
+ *   vk_iter_write()		write to a file, not while its file system is frozen
  *   struct vk_task		a thread that runs in the address space and the cgroups
  *				of the process that made it
  *	struct vk_account	the cgroups that pay for work done elsewhere
@@ -23,6 +24,7 @@
 #include <linux/completion.h>
 #include <linux/err.h>
 #include <linux/eventfd.h>
+#include <linux/fs.h>
 #include <linux/gfp.h>
 #include <linux/hrtimer.h>
 #include <linux/kthread.h>
@@ -66,6 +68,21 @@ static inline void vk_page_frags_free(struct page_frag_cache *frags)
 		__page_frag_cache_drain(virt_to_head_page(frags->va),
 					frags->pagecnt_bias);
 	frags->va = NULL;
+#endif
+}
+
+static inline ssize_t vk_iter_write(struct file *file, struct iov_iter *iter, loff_t *pos,
+				    rwf_t flags)
+{
+#ifdef HAVE_ITER_WRITE_STARTS
+	return vfs_iter_write(file, iter, pos, flags);
+#else
+	ssize_t ret;
+
+	file_start_write(file);
+	ret = vfs_iter_write(file, iter, pos, flags);
+	file_end_write(file);
+	return ret;
 #endif
 }
 

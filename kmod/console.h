@@ -20,6 +20,11 @@
  *	look whether it is ready	load waits
  *
  * Either the worker sees that it is ready, or the other sees that it is waited for.
+ *
+ * A wait queue may go before its file does (POLLFREE): the wake-up that says so is the last
+ * one, takes the end off it, and then stores NULL for ->wqh (G), which whoever lets go of
+ * the file loads under RCU: either it finds NULL, or the wait queue is there until it is
+ * through.
  */
 #ifndef VK_CONSOLE_H
 #define VK_CONSOLE_H
@@ -38,7 +43,7 @@ struct vk_console_end;
 /**
  * struct vk_console_wait - an end, on one wait queue of its file
  * @end: the end
- * @wqh: the wait queue; NULL: unused
+ * @wqh: the wait queue; NULL: unused, or gone
  * @entry: on it
  */
 struct vk_console_wait {
@@ -104,7 +109,8 @@ void vk_console_end_close(struct vk_console_end *end);
 ssize_t vk_console_end_read(struct vk_console_end *end, struct iov_iter *to);
 ssize_t vk_console_end_write(struct vk_console_end *end, struct iov_iter *from);
 bool vk_console_end_wait(struct vk_console_end *end);
-void vk_console_end_failed(struct vk_console_end *end, int err);
+void vk_console_end_tell(struct vk_console_end *end, int err);
+bool vk_console_end_ended(struct vk_console_end *end, int err);
 
 /* console_io.c, as the operations of the class. */
 int vk_console_tx_drain(struct vk_queue *q, struct vk_budget *budget);

@@ -7,7 +7,9 @@
  *
  * A file is never waited for. It either takes RWF_NOWAIT, or was opened with O_NONBLOCK,
  * which is looked at each time, since its owner may take that back: then it counts as
- * failed. A regular file is the exception: reads and writes of it end.
+ * failed. An owner who takes it back between that look and the file's own has its worker
+ * wait, until a signal; that the owner is killed is one, and so is vk_task_stop(). A
+ * regular file is the exception: reads and writes of it end.
  *
  * Whatever a file checks when it is read or written, it checks of who opened it, and not of
  * the worker, which may be the kernel's.
@@ -23,7 +25,12 @@
 /* A file that says that it is ready, and moves nothing: pause this long. */
 #define VK_CONSOLE_RETRY_JIFFIES	1
 
-/* Context: the wait queue is locked, irqs off. */
+/*
+ * Context: the wait queue is locked, irqs off.
+ *
+ * POLLFREE: the wait queue goes before its file does, after a grace period, as that of a
+ * cgroup's pressure file. Once ->wqh says so the end may be gone as well.
+ */
 static int vk_console_wakeup(wait_queue_entry_t *entry, unsigned int mode, int sync,
 			     void *key)
 {
@@ -31,11 +38,15 @@ static int vk_console_wakeup(wait_queue_entry_t *entry, unsigned int mode, int s
 	struct vk_console_end *end = w->end;
 
 	/* Who wakes without a word may mean anything. */
-	if (key && !(key_to_poll(key) & end->events))
+	if (key && !(key_to_poll(key) & (end->events | POLLFREE)))
 		return 0;
 	smp_mb();		/* (F) */
 	if (READ_ONCE(end->waits))
 		vk_worker_wake(end->q);
+	if (key_to_poll(key) & POLLFREE) {
+		list_del_init(&entry->entry);
+		smp_store_release(&w->wqh, NULL);	/* (G) */
+	}
 	return 0;
 }
 
@@ -66,8 +77,8 @@ static void vk_console_queue_proc(struct file *file, wait_queue_head_t *wqh,
 }
 
 /*
- * signalfd and its like free their wait queue before the file: these cannot be written to
- * by an iterator, so files that can be are the only ones that are taken, whatever for.
+ * Those that can be read and written by an iterator: terminals, pipes, sockets, regular
+ * files. signalfd, timerfd, directories and the like were not made for this.
  */
 static bool vk_console_file_ok(const struct vk_console_end *end)
 {
@@ -81,9 +92,15 @@ static void vk_console_detach(struct vk_console_end *end)
 {
 	u32 i;
 
-	for (i = 0; i < VK_CONSOLE_MAX_WAITS; i++)
-		if (end->wait[i].wqh)
-			remove_wait_queue(end->wait[i].wqh, &end->wait[i].entry);
+	/* What POLLFREE tells of is there until the end of a grace period. */
+	rcu_read_lock();
+	for (i = 0; i < VK_CONSOLE_MAX_WAITS; i++) {
+		wait_queue_head_t *wqh = smp_load_acquire(&end->wait[i].wqh);	/* (G) */
+
+		if (wqh)
+			remove_wait_queue(wqh, &end->wait[i].entry);
+	}
+	rcu_read_unlock();
 }
 
 static int vk_console_take_file(struct vk_console_end *end, int fd)
@@ -202,12 +219,13 @@ static ssize_t vk_console_move(struct vk_console_end *end, struct iov_iter *iter
 		return flags;
 	iov_iter_truncate(iter, VK_BUDGET_BYTES);
 	old = override_creds(end->file->f_cred);
-	ret = out ? vfs_iter_write(end->file, iter, ppos, (__force rwf_t)flags) :
+	ret = out ? vk_iter_write(end->file, iter, ppos, (__force rwf_t)flags) :
 		    vfs_iter_read(end->file, iter, ppos, (__force rwf_t)flags);
 	revert_creds(old);
 	if (ret > 0 && seekable)
 		end->file->f_pos = pos;
 	if (ret > 0) {
+		WRITE_ONCE(end->waits, false);
 		end->error = 0;
 		end->futile = 0;
 	}
@@ -245,16 +263,27 @@ bool vk_console_end_wait(struct vk_console_end *end)
 	return false;
 }
 
-/*
- * It has ended (-ENODATA), or failed. Its owner is told, once; the queue is woken if
- * the file stirs once more, as a terminal does that is opened again.
- */
-void vk_console_end_failed(struct vk_console_end *end, int err)
+/* It has ended (-ENODATA), or failed. Its owner is told, once. */
+void vk_console_end_tell(struct vk_console_end *end, int err)
 {
-	WRITE_ONCE(end->waits, true);
 	if (end->error == err)
 		return;
 	end->error = err;
 	if (end->event)
 		vk_eventfd_signal(end->event);
+}
+
+/*
+ * There is nothing to read any more: @err. Return: true to look once more, since it may
+ * have stirred just now; else it is waited for, as a terminal stirs that is opened again.
+ */
+bool vk_console_end_ended(struct vk_console_end *end, int err)
+{
+	if (!end->waits) {
+		WRITE_ONCE(end->waits, true);
+		smp_mb();		/* (F) */
+		return true;
+	}
+	vk_console_end_tell(end, err);
+	return false;
 }

@@ -60,7 +60,7 @@ static int vk_console_write(struct vk_queue *q, struct vk_console_end *end,
 			return n;
 		if (n <= 0) {
 			if (end->file)
-				vk_console_end_failed(end, n ?: -EIO);
+				vk_console_end_tell(end, n ?: -EIO);
 			q->stats.dropped++;
 			break;
 		}
@@ -143,8 +143,7 @@ static int vk_console_rx_serve(struct vk_queue *q, struct vk_console_end *end,
 		return err ?: n;
 	if (n == -EAGAIN)
 		return vk_console_end_wait(end) ? 0 : VK_DRAIN_WAITS;
-	vk_console_end_failed(end, n ?: -ENODATA);
-	return VK_DRAIN_WAITS;
+	return vk_console_end_ended(end, n ?: -ENODATA) ? 0 : VK_DRAIN_WAITS;
 }
 
 int vk_console_rx_drain(struct vk_queue *q, struct vk_budget *budget)

@@ -35,13 +35,15 @@
  *     queue->lock	one pass of the worker, or a change of the queue's state;
  *			the worker takes no other lock of ours. Held across user
  *			access, so it may wait for a page fault: everyone but
- *			the worker and close() waits for it killably.
+ *			the worker and close() waits for it killably. Of two, both
+ *			of a console's port, that to receive is the outer one.
  *       eventfd's wqh.lock	inside the eventfd code, when we signal it
  *       queue->settled.lock	inside the wait-queue code
  *       owner's mmap_lock	inside user access, and as a dirty log is made or freed
  *   eventfd's wqh.lock	held by whoever signals a kick, irqs off, around
  *			vk_kick_wakeup(), which takes no lock. A socket's wait queue
- *			likewise, around vk_net_wakeup().
+ *			likewise, around vk_net_wakeup(), and those of a console's
+ *			files, around vk_console_wakeup().
  *
  * Legend of the fields below: who may touch them
  *
