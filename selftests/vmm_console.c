@@ -247,14 +247,14 @@ TEST_F(console, size_is_told_when_it_changes)
 
 	bring_up(self);
 	generation = machine_common_read(CONSOLE, VIRTIO_PCI_COMMON_CFGGENERATION, 1);
-	EXPECT_EQ(NULL, class->window(dev, 100, 40));
+	class->window(dev, 100, 40);
 	machine_pump();
 	EXPECT_EQ(100, CONFIG(cols));
 	EXPECT_EQ(40, CONFIG(rows));
 	EXPECT_NE(generation, machine_common_read(CONSOLE, VIRTIO_PCI_COMMON_CFGGENERATION, 1));
 	/* Rows first, as Linux has it. */
 	EXPECT_MESSAGE(0, VIRTIO_CONSOLE_RESIZE, 0, "\x28");
-	EXPECT_EQ(NULL, class->window(dev, 100, 40));
+	class->window(dev, 100, 40);
 	machine_pump();
 	EXPECT_SILENCE();
 }

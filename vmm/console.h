@@ -93,7 +93,7 @@ static inline u32 console_queue(u32 port)
 /* ---- dev_console.c ------------------------------------------------------------- */
 
 /* Whether a console has standard input. After virtio_init(). */
-bool console_has_stdin(const struct vm *vm);
+bool console_has_stdin(void);
 /* SIGWINCH: main thread, without vm->lock. */
 void console_window_changed(void);
 /* The host's end of a port came or went, or has other files. Main thread, without vm->lock. */

@@ -129,31 +129,6 @@ static void take(struct virtio_dev *dev, const struct virtio_console_control *c)
 
 /* ---- Chains ------------------------------------------------------------------------- */
 
-/* Between @buf and the first @bytes of @nr segments, which have so many. Return: 0 or -EFAULT */
-static int copy(struct vm *vm, const struct vring_seg *seg, u32 nr, u8 *buf, u32 bytes, bool to_guest)
-{
-	u32 done = 0, i;
-
-	for (i = 0; i < nr; i++) {
-		u32 left = seg[i].len, contig;
-		u64 gpa = seg[i].gpa;
-
-		for (; left && done < bytes; gpa += contig, left -= contig, done += contig) {
-			const void *p;
-
-			if (left > bytes - done)
-				left = bytes - done;
-			if (vring_io_lookup(vm, gpa, left, &p, &contig))
-				return -EFAULT;
-			if (to_guest)
-				memcpy((void *)p, buf + done, contig);
-			else
-				vring_io_read(buf + done, p, contig);
-		}
-	}
-	return 0;
-}
-
 static int64_t serve_tx(struct virtio_dev *dev, const struct vring_chain *c)
 {
 	struct virtio_console_control m;
@@ -161,7 +136,7 @@ static int64_t serve_tx(struct virtio_dev *dev, const struct vring_chain *c)
 	/* Shorter ones say nothing. */
 	if (c->out_bytes < sizeof(m))
 		return 0;
-	if (copy(dev->vm, c->segs, c->nr_out, (u8 *)&m, sizeof(m), false))
+	if (datapath_copy(dev->vm, c->segs, c->nr_out, (u8 *)&m, sizeof(m), false))
 		return -EFAULT;
 	take(dev, &m);
 	return 0;
@@ -181,7 +156,7 @@ static int64_t serve_rx(struct virtio_dev *dev, const struct vring_chain *c)
 		return -EINVAL;
 	memcpy(buf, &m->head, sizeof(m->head));
 	memcpy(buf + sizeof(m->head), m->tail, m->bytes);
-	if (copy(dev->vm, c->segs + c->nr_out, c->nr_in, buf, bytes, true))
+	if (datapath_copy(dev->vm, c->segs + c->nr_out, c->nr_in, buf, bytes, true))
 		return -EFAULT;
 	con->first = (con->first + 1) % CONSOLE_MAX_MESSAGES;
 	con->nr_messages--;

@@ -143,6 +143,8 @@ int datapath_load_ring(struct virtio_dev *dev, const struct datapath_queue *r,
  * Return: how many, or -errno: the guest may have given any address.
  */
 int datapath_map(struct vm *vm, const struct vring_seg *seg, u32 nr, struct iovec *iov, u32 max);
+/* Between @buf and the first @bytes of @nr segments, which have so many. Return: 0 or -EFAULT */
+int datapath_copy(struct vm *vm, const struct vring_seg *seg, u32 nr, u8 *buf, u32 bytes, bool to_guest);
 
 /* ---- iothread.c ------------------------------------------------------------ */
 

@@ -6,6 +6,7 @@
  * out: a ring of ring/, pieces of memory, or an error
  */
 #include <errno.h>
+#include <string.h>
 #include <sys/uio.h>
 
 #include "virtio.h"
@@ -54,4 +55,28 @@ int datapath_map(struct vm *vm, const struct vring_seg *seg, u32 nr, struct iove
 		}
 	}
 	return n;
+}
+
+int datapath_copy(struct vm *vm, const struct vring_seg *seg, u32 nr, u8 *buf, u32 bytes, bool to_guest)
+{
+	u32 done = 0, i;
+
+	for (i = 0; i < nr; i++) {
+		u32 left = seg[i].len, contig;
+		u64 gpa = seg[i].gpa;
+
+		for (; left && done < bytes; gpa += contig, left -= contig, done += contig) {
+			const void *p;
+
+			if (left > bytes - done)
+				left = bytes - done;
+			if (vring_io_lookup(vm, gpa, left, &p, &contig))
+				return -EFAULT;
+			if (to_guest)
+				memcpy((void *)p, buf + done, contig);
+			else
+				vring_io_read(buf + done, p, contig);
+		}
+	}
+	return 0;
 }

@@ -23,12 +23,12 @@
 #include "opts.h"
 #include "terminal.h"
 
-static struct console_port *stdin_port;
+/* The one that is on standard input and output, or NULL. */
+static struct console_port *stdio_port;
 
-bool console_has_stdin(const struct vm *vm)
+bool console_has_stdin(void)
 {
-	(void)vm;
-	return stdin_port;
+	return stdio_port && stdio_port->host.in_fd >= 0;
 }
 
 /* ---- The keys ------------------------------------------------------------------------ */
@@ -105,8 +105,8 @@ static void open_port(struct console_port *port)
 {
 	console_host_open(&port->host, port->dev->vm, port);
 	port->open = console_host_is_there(&port->host);
-	if (port->host.kind == CONSOLE_STDIO && port->host.in_fd >= 0)
-		stdin_port = port;
+	if (port->host.kind == CONSOLE_STDIO)
+		stdio_port = port;
 }
 
 static void console_init(struct virtio_dev *dev, const struct device_opts *opts)
@@ -129,7 +129,7 @@ static void console_init(struct virtio_dev *dev, const struct device_opts *opts)
 		open_port(&con->port[i]);
 	console_ctrl_reset(dev);
 	con->max_ports = con->nr_ports;
-	if (con->port[0].host.kind == CONSOLE_STDIO)
+	if (stdio_port)
 		terminal_size(&con->cols, &con->rows);
 	dev->features = 1UL << VIRTIO_CONSOLE_F_SIZE | 1UL << VIRTIO_CONSOLE_F_EMERG_WRITE;
 	dev->nr_queues = 2;
@@ -181,22 +181,21 @@ static void console_reset(struct virtio_dev *dev)
 /* ---- The size of port 0's terminal ----------------------------------------------------------- */
 
 /* Tells the driver: by the config space (5.3.4), and with several ports by a message as well, which is what Linux reads then. */
-static const char *console_window(struct virtio_dev *dev, u16 cols, u16 rows)
+static void console_window(struct virtio_dev *dev, u16 cols, u16 rows)
 {
 	struct console *con = console_of(dev);
 
 	if (con->cols == cols && con->rows == rows)
-		return NULL;
+		return;
 	con->cols = cols;
 	con->rows = rows;
 	virtio_config_changed(dev);
 	console_ctrl_size(dev);
-	return NULL;
 }
 
 void console_window_changed(void)
 {
-	struct virtio_dev *dev = stdin_port ? stdin_port->dev : NULL;
+	struct virtio_dev *dev = stdio_port ? stdio_port->dev : NULL;
 	u16 cols, rows;
 
 	if (!dev || !terminal_size(&cols, &rows))

@@ -150,28 +150,6 @@ static u8 run(struct virtio_dev *dev, const u8 *buf, u32 bytes)
 	return VIRTIO_NET_ERR;
 }
 
-/* @bytes that are not more than the chain's. Return: 0 or -EFAULT. */
-static int gather(struct vm *vm, const struct vring_chain *c, u8 *buf, u32 bytes)
-{
-	u32 done = 0, i;
-
-	for (i = 0; i < c->nr_out; i++) {
-		u32 left = c->segs[i].len, contig;
-		u64 gpa = c->segs[i].gpa;
-
-		for (; left && done < bytes; gpa += contig, left -= contig, done += contig) {
-			const void *p;
-
-			if (left > bytes - done)
-				left = bytes - done;
-			if (vring_io_lookup(vm, gpa, left, &p, &contig))
-				return -EFAULT;
-			vring_io_read(buf + done, p, contig);
-		}
-	}
-	return 0;
-}
-
 int64_t net_ctrl_serve(struct virtio_dev *dev, unsigned int i, const struct vring_chain *c)
 {
 	const struct vring_seg *answer = c->segs + c->nr_out;
@@ -183,7 +161,7 @@ int64_t net_ctrl_serve(struct virtio_dev *dev, unsigned int i, const struct vrin
 	if (!c->nr_in || vring_io_lookup(dev->vm, answer->gpa, 1, &p, &contig))
 		return -EINVAL;		/* nothing to answer into */
 	if (c->out_bytes <= sizeof(buf)) {
-		if (gather(dev->vm, c, buf, c->out_bytes))
+		if (datapath_copy(dev->vm, c->segs, c->nr_out, buf, c->out_bytes, false))
 			return -EFAULT;
 		ack = run(dev, buf, c->out_bytes);
 	}

@@ -243,7 +243,7 @@ void serial_init(struct vm *vm)
 	} else if (o->serial == SERIAL_STDIO) {
 		com.out_fd = 1;
 		/* A console on stdio has it. */
-		if (!console_has_stdin(vm))
+		if (!console_has_stdin())
 			terminal_open(vm, &sink);
 	}
 }

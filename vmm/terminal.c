@@ -41,12 +41,13 @@ static int guard_fd = -1;	/* a byte: it need not do anything */
 /* Also from signal handlers: tcsetattr() is safe there. */
 static void restore(void)
 {
-	if (is_raw) {
-		tcsetattr(0, TCSANOW, &saved_termios);
-		if (write(guard_fd, "", 1) < 0)
-			return;
-	}
+	if (!is_raw)
+		return;
 	is_raw = 0;
+	tcsetattr(0, TCSANOW, &saved_termios);
+	/* If that fails there is no guard, and so nobody to tell. */
+	if (write(guard_fd, "", 1) < 0)
+		return;
 }
 
 static void on_crash(int sig)

@@ -51,7 +51,7 @@ struct virtio_dev;
  * @kernel_run: starts or stops queue @i, by an ioctl of @fd; NULL: by VKICK_SET_RUNNING.
  *	Return: 0 or -errno
  * @link: the control socket's; the cable is plugged in, or not. Return: NULL, or why not
- * @window: the control socket's; the terminal of the first port has so many columns and rows. Return: NULL, or why not
+ * @window: the control socket's; the terminal of the first port has so many columns and rows
  * @resize: the control socket's; to @bytes, or if 0 to what the backend now has. Return:
  *	NULL, or why not
  * @describe: adds to what the control socket says of the device
@@ -93,7 +93,7 @@ struct virtio_class {
 	int (*kernel_starting)(struct virtio_dev *dev, int fd);
 	void (*kernel_stopped)(struct virtio_dev *dev, int fd);
 	const char *(*link)(struct virtio_dev *dev, bool up);
-	const char *(*window)(struct virtio_dev *dev, u16 cols, u16 rows);
+	void (*window)(struct virtio_dev *dev, u16 cols, u16 rows);
 	const char *(*resize)(struct virtio_dev *dev, u64 bytes);
 	void (*describe)(const struct virtio_dev *dev, struct json_t *json);
 	int64_t (*serve)(struct virtio_dev *dev, const struct vring_chain *chain);
@@ -305,8 +305,8 @@ void virtio_queue_enable(struct virtio_dev *dev, unsigned int i);
 /* 2.6.1; as virtio_stop(). */
 void virtio_queue_reset(struct virtio_dev *dev, unsigned int i);
 /*
- * Whether queue @i, is served from now on: it keeps its place. Main thread; vm->lock, which
- * is let go meanwhile.
+ * Whether queue @i is served from now on; if not it keeps its place. Main thread; vm->lock, which is let go meanwhile, and
+ * nobody resets the device then (virtio_await_stop()).
  */
 void virtio_queue_gate(struct virtio_dev *dev, unsigned int i, bool open);
 

@@ -90,7 +90,6 @@ void virtio_queue_gate(struct virtio_dev *dev, unsigned int i, bool open)
 	if (dev->running && !open)
 		stop(dev, i);
 	r->closed = !open;
-	/* It may have been reset while we waited. */
 	err = dev->running && open ? start(dev, i) : 0;
 	if (!err)
 		return;
