@@ -178,8 +178,11 @@ static struct datapath *open_kind(struct virtio_dev *dev, const struct datapath_
 {
 	u32 per_file = dev->class->node_queues ? dev->class->node_queues : dev->nr_queues;
 	u32 nr_files = dev->nr_queues / per_file, i;
-	struct kernel_datapath *k = calloc(1, sizeof(*k));
+	struct kernel_datapath *k;
 
+	if (dev->class->kernel_check && dev->class->kernel_check(dev, why))
+		return NULL;
+	k = calloc(1, sizeof(*k));
 	if (!k) {
 		explain(why, "out of memory");
 		return NULL;

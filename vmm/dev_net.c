@@ -17,7 +17,7 @@
 #include <sys/ioctl.h>
 #include <sys/random.h>
 
-#include "net.h"
+#include "net_stream.h"
 #include "opts.h"
 #include "virtio.h"
 
@@ -39,12 +39,18 @@ struct net_nic *net_nic_of(const struct virtio_dev *dev)
  * struct net_options - the keys of --net
  * @tap: a name, or NULL
  * @fd: or files, so many
+ * @user: or passt; @forward: ports that it is to listen on
+ * @socket: or the path of one that runs, or NULL
  * @mtu: 0: none
  */
 struct net_options {
 	const char *tap;
 	u32 nr_fds;
 	int fd[NET_MAX_PAIRS];
+	bool user;
+	u32 nr_forwards;
+	struct net_forward forward[NET_MAX_FORWARDS];
+	const char *socket;
 	bool has_mac;
 	u8 mac[NET_MAC_BYTES];
 	u16 mtu;
@@ -70,6 +76,37 @@ static void set_fd(struct device_opts *d, const char *key, const char *v)
 	o->fd[o->nr_fds++] = opts_range(d, key, v, 0, INT32_MAX);
 }
 
+/* Neither can be had in the kernel. */
+static void choose_user(struct device_opts *d)
+{
+	if (!d->datapath)
+		d->datapath = d->class->user;
+}
+
+static void set_user(struct device_opts *d, const char *key, const char *v)
+{
+	(void)key;
+	(void)v;
+	options(d)->user = true;
+	choose_user(d);
+}
+
+static void set_socket(struct device_opts *d, const char *key, const char *v)
+{
+	(void)key;
+	options(d)->socket = v;
+	choose_user(d);
+}
+
+static void set_forward(struct device_opts *d, const char *key, const char *v)
+{
+	struct net_options *o = options(d);
+
+	if (o->nr_forwards == NET_MAX_FORWARDS)
+		die_usage("--net %s=%s: more than %u", key, v, NET_MAX_FORWARDS);
+	o->forward[o->nr_forwards++] = (struct net_forward){ .udp = !strcmp(key, "udp"), .ports = v };
+}
+
 static void set_mac(struct device_opts *d, const char *key, const char *v)
 {
 	u8 *mac = options(d)->mac;
@@ -91,8 +128,16 @@ static void set_mtu(struct device_opts *d, const char *key, const char *v)
 static const struct opts_key net_keys[] = {
 	{ "tap", set_tap },
 	{ "fd", set_fd },
+	{ "socket", set_socket },
+	{ "tcp", set_forward },
+	{ "udp", set_forward },
 	{ "mac", set_mac },
 	{ "mtu", set_mtu },
+	{ }
+};
+
+static const struct opts_key net_words[] = {
+	{ "user", set_user },
 	{ }
 };
 
@@ -123,9 +168,22 @@ static void choose_mac(u8 *mac)
 static void open_tap(struct net_nic *nic, const struct device_opts *opts)
 {
 	const struct net_options *o = options(opts);
+	int nr = !!o->tap + !!o->nr_fds + o->user + !!o->socket;
 
-	if (!o->tap == !o->nr_fds)
-		die_usage("--net: give tap=NAME or fd=N%s", o->tap ? ", not both" : "");
+	if (nr != 1)
+		die_usage("--net: give %s tap=NAME, fd=N, socket=PATH or user", nr ? "one alone of" : "one of");
+	if (o->nr_forwards && !o->user)
+		die_usage("--net %s=%s: give user, whose ports they are", o->forward[0].udp ? "udp" : "tcp",
+			  o->forward[0].ports);
+	if ((o->user || o->socket) && opts->queues > 1)
+		die_usage("--net queues=%u: one alone goes with %s", opts->queues, o->user ? "user" : "socket=");
+	if ((o->user || o->socket) && opts->datapath != opts->class->user && !opts->datapath_auto)
+		die_usage("--net datapath=%s: the kernel takes no %s: use datapath=user", opts->datapath->name,
+			  o->user ? "user" : "socket=");
+	if (o->user)
+		return net_tap_be_stream(&nic->tap, net_passt_start(o->forward, o->nr_forwards));
+	if (o->socket)
+		return net_tap_be_stream(&nic->tap, net_passt_connect(o->socket));
 	if (o->nr_fds && opts->queues && opts->queues != o->nr_fds)
 		die_usage("--net queues=%u: give as many fd=, not %u", opts->queues, o->nr_fds);
 	if (o->tap)
@@ -218,6 +276,12 @@ static void net_start(struct virtio_dev *dev)
 
 /* ---- The module's, and mainline's ------------------------------------------------------------ */
 
+static int net_kernel_check(const struct virtio_dev *dev, char *why)
+{
+	return net_nic_of(dev)->tap.stream ? explain(why, "the kernel takes no %s: use datapath=user",
+						     net_nic_of(dev)->tap.stream->words) : 0;
+}
+
 static int net_kernel_run(struct virtio_dev *dev, int fd, unsigned int i, bool run)
 {
 	struct vhost_vring_file backend = {
@@ -258,7 +322,8 @@ static void net_describe(const struct virtio_dev *dev, json_t *json)
 
 	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", nic->mac[0], nic->mac[1], nic->mac[2],
 		 nic->mac[3], nic->mac[4], nic->mac[5]);
-	more = json_pack("{s:s, s:s, s:s, s:i, s:i}", "tap", nic->tap.name, "mac", mac, "link",
+	more = json_pack("{s:s, s:s, s:s, s:i, s:i}", nic->tap.stream ? "stream" : "tap",
+			 nic->tap.stream ? nic->tap.stream->words : nic->tap.name, "mac", mac, "link",
 			 nic->link_up ? "up" : "down", "pairs", (int)nic->pairs, "max_pairs", (int)nic->tap.nr);
 	json_object_update(json, more);
 	json_decref(more);
@@ -279,11 +344,13 @@ const struct virtio_class dev_net = {
 	.vmm_features = ~(1UL << VIRTIO_NET_F_MRG_RXBUF),
 	.user = &datapath_net_user,
 	.keys = net_keys,
+	.words = net_words,
 	.options_bytes = sizeof(struct net_options),
 	.init = net_init,
 	.config = net_config,
 	.reset = net_reset,
 	.start = net_start,
+	.kernel_check = net_kernel_check,
 	.kernel_run = net_kernel_run,
 	.link = net_link,
 	.describe = net_describe,

@@ -4,6 +4,8 @@
  *
  *	dev_net.c	the device: options, features, config space, the link
  *	net_tap.c	the host's end: a tap, of which each pair of queues has a file
+ *	net_passt.c	or a socket, to passt
+ *	net_stream.c	packets over that
  *	net_ctrl.c	commands of the driver's
  *	net_user.c	datapath=user: a thread for each pair of queues
  *	net_rx.c	packets to the driver
@@ -27,22 +29,28 @@
 /* Pairs of queues, beside the control queue. */
 #define NET_MAX_PAIRS		31
 
+/* Ports, or lists of them, of --net user. */
+#define NET_MAX_FORWARDS	16
+
 /* From Linux 6.2 on in <linux/virtio_net.h>. */
 #define NET_F_GUEST_USO4	54
 #define NET_F_GUEST_USO6	55
 #define NET_F_HOST_USO		56
 
 struct virtio_dev;
+struct net_stream;
 struct vring_chain;
 
 /**
  * struct net_tap - the host's end
  * @name: of the interface
+ * @stream: it is this, and no tap; or NULL
  * @fd: of each pair of queues
  * @uso: it takes and makes UDP segmentation offload
  */
 struct net_tap {
 	char name[IFNAMSIZ];
+	struct net_stream *stream;
 	u32 nr;
 	int fd[NET_MAX_PAIRS];
 	bool uso;
@@ -75,6 +83,8 @@ struct net_nic *net_nic_of(const struct virtio_dev *dev);
 
 /* An interface that is there, by its name, with so many queues. die()s. */
 void net_tap_open(struct net_tap *tap, const char *name, u32 queues);
+/* No interface, but this. */
+void net_tap_be_stream(struct net_tap *tap, struct net_stream *stream);
 /* One that somebody opened for us. die()s. */
 void net_tap_take(struct net_tap *tap, const int *fds, u32 queues);
 /* Features of the class that come with the host's end. */

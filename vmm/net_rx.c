@@ -2,7 +2,7 @@
 /*
  * Packets to the driver, on datapath=user.
  *
- * in:  one read of the tap each; chains of writable buffers
+ * in:  one read of the tap each, or of a stream; chains of writable buffers
  * out: a header (5.1.6) and a frame in as many chains as it takes
  *
  * How long a packet is the tap says when it was read, so chains for the longest are at hand before, if the
@@ -128,7 +128,8 @@ static int receive(struct net_pair *p)
 
 	rx->iov[rx->nr_iov] = (struct iovec) { rx->rest, sizeof(rx->rest) };
 	do {
-		n = readv(p->tap, rx->iov, rx->nr_iov + 1);
+		n = p->stream ? net_stream_readv(p->stream, rx->iov, rx->nr_iov + 1) :
+				readv(p->tap, rx->iov, rx->nr_iov + 1);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0 && errno == EFAULT)
 		return -EFAULT;

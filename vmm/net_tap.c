@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The host's end of a network device: tun/tap, macvtap, ipvtap.
+ * The host's end of a network device: tun/tap, macvtap, ipvtap; and what a socket in their place has of that, which is nothing.
  *
  * in:  a name, or files that somebody opened
  * out: a file for each pair of queues, with the header that VIRTIO 1 wants in front of each packet
@@ -14,7 +14,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "net.h"
+#include "net_stream.h"
 
 /* From Linux 6.2 on in <linux/if_tun.h>. */
 #define NET_TUN_F_USO4	0x20
@@ -120,12 +120,21 @@ void net_tap_take(struct net_tap *tap, const int *fds, u32 queues)
 	set_up(tap, what);
 }
 
+void net_tap_be_stream(struct net_tap *tap, struct net_stream *stream)
+{
+	tap->stream = stream;
+	tap->fd[0] = stream->fd;
+	tap->nr = 1;
+}
+
 u64 net_tap_features(const struct net_tap *tap)
 {
 	u64 f = 1UL << VIRTIO_NET_F_CSUM | 1UL << VIRTIO_NET_F_HOST_TSO4 | 1UL << VIRTIO_NET_F_HOST_TSO6 |
 		1UL << VIRTIO_NET_F_HOST_ECN | 1UL << VIRTIO_NET_F_GUEST_CSUM | 1UL << VIRTIO_NET_F_GUEST_TSO4 |
 		1UL << VIRTIO_NET_F_GUEST_TSO6 | 1UL << VIRTIO_NET_F_GUEST_ECN;
 
+	if (tap->stream)
+		return 0;
 	if (tap->uso)
 		f |= 1UL << NET_F_HOST_USO | 1UL << NET_F_GUEST_USO4 | 1UL << NET_F_GUEST_USO6;
 	return f;
@@ -146,6 +155,8 @@ int net_tap_set_offloads(const struct net_tap *tap, u64 features)
 	unsigned long flags = 0;
 	unsigned int i;
 
+	if (tap->stream)
+		return 0;
 	/* 5.1.3.1: all others go with this one; a driver that has them alone gets none. */
 	if (features & 1UL << VIRTIO_NET_F_GUEST_CSUM) {
 		flags = TUN_F_CSUM;
@@ -179,5 +190,7 @@ void net_tap_set_carrier(const struct net_tap *tap, bool on)
 {
 	int carrier = on;
 
+	if (tap->stream)
+		return;
 	ioctl(tap->fd[0], TUNSETCARRIER, &carrier);
 }

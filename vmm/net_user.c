@@ -2,7 +2,7 @@
 /*
  * datapath=user of network devices: a thread for each pair of queues.
  *
- * in:  rings in guest memory, kicks, a tap that may be read from or written to
+ * in:  rings in guest memory, kicks, a tap or a socket that may be read from or written to
  * out: passes over the queues, calls, err signals
  *
  * No kick is lost: a pass that finds nothing in the ring ends with notifications on and a second look
@@ -234,6 +234,7 @@ static void init_pair(struct net_pair *p, struct virtio_dev *dev, unsigned int i
 	p->dev = dev;
 	p->index = i;
 	p->tap = net_nic_of(dev)->tap.fd[i];
+	p->stream = net_nic_of(dev)->tap.stream;
 	/* At most 15 characters, of which the device's name takes 5. */
 	snprintf(p->name, sizeof(p->name), i ? "%.8s/%u" : "%.8s", dev->name, i);
 }

@@ -10,7 +10,7 @@
 
 #include <sys/uio.h>
 
-#include "net.h"
+#include "net_stream.h"
 #include "virtio.h"
 
 /* Descriptors in a chain, and pieces of memory that go to the tap, or come from it, in one call (UIO_MAXIOV). */
@@ -19,8 +19,8 @@
 /* Packets. Then the other queue, and a stop, have their turn. */
 #define NET_BUDGET	256
 
-/* The largest frame that a tap gives: 64 KiB of IP, Ethernet's header and two VLAN tags. */
-#define NET_MAX_PACKET	(NET_HDR_BYTES + 65535 + 14 + 8)
+/* The largest frame, of a tap too. */
+#define NET_MAX_PACKET	(NET_HDR_BYTES + NET_STREAM_MAX_FRAME)
 
 /* Queues of a pair, and the third that its thread waits for. */
 enum { NET_RX, NET_TX, NET_TAP, NET_NR_FDS };
@@ -76,7 +76,7 @@ struct net_rx {
 
 /**
  * struct net_pair - two queues
- * @tap: the file
+ * @tap: the file; @stream: it is this one's, or NULL
  * @tx_waits: the tap had no room
  * @segs, @iov: of the chain at hand
  */
@@ -85,6 +85,7 @@ struct net_pair {
 	unsigned int index;
 	char name[16];
 	int tap;
+	struct net_stream *stream;
 	struct iothread io;
 	struct net_queue q[2];
 	bool tx_waits;

@@ -37,7 +37,7 @@ static const char help[] =
 "                           a disk; may be repeated. Keys: readonly, direct,\n"
 "                           serial, block-size, cache, queues, queue-size,\n"
 "                           iothreads, poll, and those below: see vkick(1)\n"
-"      --net tap=NAME|fd=N,datapath=kernel|user|vhost|auto[,KEY=VALUE...]\n"
+"      --net tap=NAME|fd=N|user,datapath=kernel|user|vhost|auto[,KEY=VALUE...]\n"
 "                           a network device; may be repeated. Keys: mac, mtu,\n"
 "                           queues, queue-size, and those below: see vkick(1)\n"
 "      --console stdio|pty|file=PATH|socket=PATH|off[,KEY=VALUE...]\n"

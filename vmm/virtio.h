@@ -44,6 +44,7 @@ struct virtio_dev;
  * @config_write: the driver wrote into them
  * @reset: the driver's part of the state goes
  * @start: features are settled, and the datapath is about to start
+ * @kernel_check: whether a device in the kernel can serve this one. Return: 0, or -1 with one line in @why
  * @kernel_open: tells the module's device @fd what it needs before it is started.
  *	Return: 0, or -1 with one line in @why
  * @kernel_config: tells it what may change; at each start, and from then on whenever
@@ -87,6 +88,7 @@ struct virtio_class {
 	void (*config_write)(struct virtio_dev *dev, u64 off, unsigned int len, u64 val);
 	void (*reset)(struct virtio_dev *dev);
 	void (*start)(struct virtio_dev *dev);
+	int (*kernel_check)(const struct virtio_dev *dev, char *why);
 	int (*kernel_open)(struct virtio_dev *dev, int fd, char *why);
 	int (*kernel_config)(struct virtio_dev *dev, int fd);
 	int (*kernel_run)(struct virtio_dev *dev, int fd, unsigned int i, bool run);

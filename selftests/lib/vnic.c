@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -79,6 +80,21 @@ void vnic_init(struct vnic *v, u64 features, u32 num, enum drv_layout layout, un
 		init_queue(v, i, features, num, layout);
 }
 
+void vnic_use_stream(struct vnic *v, int bytes)
+{
+	struct net_stream *s;
+	int fd[2];
+
+	close(v->nic.tap.fd[0]);
+	close(v->peer[0]);
+	CHECK(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), "socketpair");
+	s = net_stream_new(fd[0], "stream");
+	CHECK(!setsockopt(fd[0], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes)), "SO_SNDBUF");
+	v->nic.tap.stream = s;
+	v->nic.tap.fd[0] = fd[0];
+	v->peer[0] = fd[1];
+}
+
 void vnic_free(struct vnic *v)
 {
 	unsigned int i;
@@ -97,6 +113,7 @@ void vnic_free(struct vnic *v)
 		close(v->nic.tap.fd[i]);
 		close(v->peer[i]);
 	}
+	free(v->nic.tap.stream);
 	gmem_free(&v->m.mem);
 }
 

@@ -35,6 +35,8 @@ struct vnic {
 
 /* With queues of @num; EVENT_IDX and what @features has. It does not run yet. */
 void vnic_init(struct vnic *v, u64 features, u32 num, enum drv_layout layout, unsigned int nr_pairs);
+/* Before it runs: its one pair has a stream (net_stream.h) in the tap's place, in a socket of @bytes or so. */
+void vnic_use_stream(struct vnic *v, int bytes);
 void vnic_free(struct vnic *v);
 /* The datapath takes over where the drivers are. */
 void vnic_start(struct vnic *v);
