@@ -24,6 +24,9 @@
 /* Up to the MTU. */
 #define CONFIG_BYTES	offsetof(struct virtio_net_config, speed)
 
+/* No node of the kernel's takes such a socket. */
+#define ONLY_USER	"user and socket= go with datapath=user alone"
+
 /* 5.1.4.1 */
 #define MIN_MTU		68
 #define MAX_MTU		65535
@@ -178,8 +181,7 @@ static void open_tap(struct net_nic *nic, const struct device_opts *opts)
 	if ((o->user || o->socket) && opts->queues > 1)
 		die_usage("--net queues=%u: one alone goes with %s", opts->queues, o->user ? "user" : "socket=");
 	if ((o->user || o->socket) && opts->datapath != opts->class->user && !opts->datapath_auto)
-		die_usage("--net datapath=%s: the kernel takes no %s: use datapath=user", opts->datapath->name,
-			  o->user ? "user" : "socket=");
+		die_usage("--net datapath=%s: " ONLY_USER, opts->datapath->name);
 	if (o->user)
 		return net_tap_be_stream(&nic->tap, net_passt_start(o->forward, o->nr_forwards));
 	if (o->socket)
@@ -278,8 +280,7 @@ static void net_start(struct virtio_dev *dev)
 
 static int net_kernel_check(const struct virtio_dev *dev, char *why)
 {
-	return net_nic_of(dev)->tap.stream ? explain(why, "the kernel takes no %s: use datapath=user",
-						     net_nic_of(dev)->tap.stream->words) : 0;
+	return net_nic_of(dev)->tap.stream ? explain(why, ONLY_USER) : 0;
 }
 
 static int net_kernel_run(struct virtio_dev *dev, int fd, unsigned int i, bool run)
