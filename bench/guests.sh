@@ -96,7 +96,7 @@ run_cell()
 		"$@" && return
 		[ -n "${console_pid[$server]:-}" ] && [ $try -lt 3 ] || { say "$server: $* failed"; exit 1; }
 		say "$server: $* failed, again with a new guest; its last lines:"
-		tail -n 3 "$tmp/$server.console" >&2
+		tail -n 3 "$tmp/$server.console" "$tmp/$server.err" >&2
 		console_kill "$server"
 		retries[$server]=$((${retries[$server]:-0} + 1))
 		start "$server" || exit 1
