@@ -127,7 +127,7 @@ snapshot()
 		fi
 	done
 	for file in /sys/kernel/debug/kvm/"$pid"-*/exits; do
-		read -r n <"$file" && exits=$((exits + n))
+		read -r n 2>/dev/null <"$file" && exits=$((exits + n))
 	done
 	now[vcpu_us]=$vcpu now[server_us]=$other now[exits]=$exits
 }
