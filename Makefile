@@ -11,13 +11,13 @@
 # KERNEL	the lab's kernel, 6.12 or 6.1 (default: 6.12; for check, both, and debug)
 # T		what `make check` runs: a group, PROGRAM or PROGRAM.TEST (see selftests/run)
 # FUZZ_SECONDS	how long each half of `make fuzz` takes (default: 600)
-# B		benchmark for `make bench`: path, guest, ring, blk or boot
-# BLK		-f: all cells of blk, which takes long (see bench/blk)
+# B		benchmark for `make bench`: path, guest, ring, blk, net or boot
+# BLK, NET	-f: all cells of blk, or net, which takes long (see bench/blk, bench/net-guests)
 
 KERNELDIR ?= /lib/modules/$(shell uname -r)/build
 O ?= $(CURDIR)/build
 PREFIX ?= /usr/local
-export KERNEL T B BLK
+export KERNEL T B BLK NET
 
 .PHONY: all
 all: modules vmm
