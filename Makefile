@@ -12,12 +12,13 @@
 # T		what `make check` runs: a group, PROGRAM or PROGRAM.TEST (see selftests/run)
 # FUZZ_SECONDS	how long each half of `make fuzz` takes (default: 600)
 # B		benchmark for `make bench`: path, guest, ring, blk, net, console, vfio or boot
-# BLK		-f: all cells of blk, which takes long (see bench/blk); CONSOLE, VFIO: options of bench/console, bench/vfio
+# BLK, NET	-f: all cells of blk, or net, which takes long (see bench/blk, bench/net-guests)
+# CONSOLE, VFIO	options of bench/console, bench/vfio
 
 KERNELDIR ?= /lib/modules/$(shell uname -r)/build
 O ?= $(CURDIR)/build
 PREFIX ?= /usr/local
-export KERNEL T B BLK CONSOLE VFIO
+export KERNEL T B BLK NET CONSOLE VFIO
 
 .PHONY: all
 all: modules vmm
@@ -32,7 +33,8 @@ help:
 	@echo '  make check-debug      the module on that kernel, and its fuzzers for an hour'
 	@echo '  make check-long       1000 switches between datapaths, large streams of consoles, reboots with VFIO, many power cuts, 20,000 resets, 10 million accesses to the device model'
 	@echo '  make coverage-module  which lines of the module its tests run'
-	@echo '  make bench            benchmarks: a table and JSON in build/bench (B=path|guest|ring|blk|net|console|vfio|boot)'
+	@echo '  make bench            benchmarks: a table and JSON in build/bench (B=path|guest|ring|blk|net|console|vfio|boot);'
+	@echo '                        BLK=-f, NET=-f: all cells of guests with disks, with networks'
 	@echo '  KERNEL=6.12|6.1       with any of these: the Debian kernel that loads the module'
 	@echo '  make debug-kernel     build the kernel of lab/run --debug (10 minutes, once)'
 	@echo 'On a machine with both:'
