@@ -121,7 +121,7 @@ static void take(struct run *r)
 
 	while ((head = drv_get(&r->v.drv[0], NULL)) >= 0) {
 		u16 i = r->slot_of[head];
-		u8 status = *(u8 *)gmem_ptr(&r->v.mem, r->slot[i].status, 1);
+		u8 status = *(u8 *)gmem_ptr(&r->v.m.mem, r->slot[i].status, 1);
 
 		CHECK(status == VIRTIO_BLK_S_OK, "status %u", status);
 		if (r->nr_samples < MAX_SAMPLES)
@@ -166,7 +166,7 @@ static void run_kernel(struct run *r, const struct row *row)
 
 	vdev_set_owner(fd);
 	vdev_set_features(fd, r->v.dev.acked);
-	vdev_set_mem(fd, &r->v.mem);
+	vdev_set_mem(fd, &r->v.m.mem);
 	CHECK(!__vdev_ioctl(fd, VKICK_BLK_SET_FILE, &file), "VKICK_BLK_SET_FILE");
 	CHECK(!__vdev_ioctl(fd, VKICK_BLK_SET_CONFIG, &config), "VKICK_BLK_SET_CONFIG");
 	vdev_set_ring(fd, 0, &r->v.drv[0]);
