@@ -10,23 +10,6 @@
 
 # shellcheck disable=SC2154 # $seconds and more are the caller's
 
-# vkick_counts SERVER: "requests kicks calls" of all its disks
-vkick_counts()
-{
-	"$VKICK" ctl "$tmp/$1.ctl" stats |
-		jq -r '[.devices[].queues[]] | "\([.[].requests] | add) \([.[].kicks] | add) \([.[].calls] | add)"'
-}
-
-count_irqs="/%s/ { for (i = 2; \$i ~ /^[0-9]+\$/; i++) n += \$i } END { print \"irqs\", n + 0 }"
-
-# guest_irqs SERVER PATTERN: $irqs, interrupts in the guest on lines that match
-guest_irqs()
-{
-	# shellcheck disable=SC2059 # of our own
-	console_send "$1" "awk '$(printf "$count_irqs" "$2")' /proc/interrupts"
-	console_wait "$1" 'irqs *' && irqs=${line#irqs } && console_wait "$1" 'vkick-guest: status 0'
-}
-
 # host_irqs PATTERN: $irqs, interrupts of L1's
 host_irqs()
 {

@@ -18,7 +18,7 @@ SILENCE_SECONDS=${SILENCE_SECONDS:-60}
 # shellcheck source=cpus.sh
 . "$(dirname "${BASH_SOURCE[0]}")/cpus.sh"
 vcpu_cpu=$(allowed_cpu 0) server_cpu=$(allowed_cpu 1)
-declare -A retries now was
+declare -A retries threads now was
 mkfifo "$tmp/never"
 exec {never}<>"$tmp/never"
 
@@ -55,16 +55,34 @@ qemu_command()
 # guest_start SERVER: $command, until its guest waits for commands. Return: 1 if it does not after three attempts
 guest_start()
 {
-	local server=$1 try
+	local server=$1 try before thread
 	for try in 1 2 3; do
+		before=" $(kernel_threads) "
 		console_start "$server" "${command[@]}"
-		console_ready "$server" && pin "$server" && return
+		if console_ready "$server"; then
+			threads[$server]=
+			for thread in $(kernel_threads); do
+				[[ $before == *" $thread "* ]] || threads[$server]+=" $thread"
+			done
+			pin "$server"
+			return
+		fi
 		say "$server: the guest does not come up; its last lines:"
 		tail -n 3 "$tmp/$server.console" "$tmp/$server.err" >&2
 		console_kill "$server"
 		retries[$server]=$((${retries[$server]:-0} + 1))
 	done
 	return 1
+}
+
+# Workers are threads of the VMM's process; on kernels without vhost tasks (6.1), kernel threads, known by their names.
+kernel_threads()
+{
+	local comm task found=()
+	for task in /proc/[0-9]*; do
+		read -r comm 2>/dev/null <"$task/comm" && [[ $comm == vkick-* || $comm == vhost-* ]] && found+=("$task")
+	done
+	echo "${found[*]}"
 }
 
 # guest_end SERVER
@@ -75,7 +93,7 @@ pin()
 {
 	local task
 	[ "$cpus" = 1 ] || return 0
-	for task in /proc/"${console_pid[$1]}"/task/*; do
+	for task in /proc/"${console_pid[$1]}"/task/* ${threads[$1]:-}; do
 		if is_vcpu "$task"; then
 			taskset -p -c "$vcpu_cpu" "${task##*/}" >/dev/null 2>&1
 		else
@@ -103,10 +121,27 @@ run_cell()
 	done
 }
 
-# snapshot SERVER: reads the counters into $now, without a process
+# vkick_counts SERVER: "requests kicks calls" of all its queues
+vkick_counts()
+{
+	"$VKICK" ctl "$tmp/$1.ctl" stats |
+		jq -r '[.devices[].queues[]] | "\([.[].requests] | add) \([.[].kicks] | add) \([.[].calls] | add)"'
+}
+
+count_irqs="/%s/ { for (i = 2; \$i ~ /^[0-9]+\$/; i++) n += \$i } END { print \"irqs\", n + 0 }"
+
+# guest_irqs SERVER PATTERN: $irqs, interrupts in the guest on lines that match
+guest_irqs()
+{
+	# shellcheck disable=SC2059 # of our own
+	console_send "$1" "awk '$(printf "$count_irqs" "$2")' /proc/interrupts"
+	console_wait "$1" 'irqs *' && irqs=${line#irqs } && console_wait "$1" 'vkick-guest: status 0'
+}
+
+# snapshot SERVER: reads the counters into $now, without a process. kicks: writes of the guest to I/O ports, where its doorbells are
 snapshot()
 {
-	local pid=${console_pid[$1]:-} word value rest idle iowait task vcpu=0 other=0 ns exits=0 n file
+	local pid=${console_pid[$1]:-} word value rest idle iowait task vcpu=0 other=0 ns exits=0 kicks=0 n file
 	now=([us]=${EPOCHREALTIME/[.,]/})
 	while read -r word value rest; do
 		case $word in
@@ -118,7 +153,7 @@ snapshot()
 		esac
 	done </proc/stat
 	[ -n "$pid" ] || return 0
-	for task in /proc/"$pid"/task/*; do
+	for task in /proc/"$pid"/task/* ${threads[$1]:-}; do
 		read -r ns rest 2>/dev/null <"$task/schedstat" || continue
 		if is_vcpu "$task"; then
 			vcpu=$((vcpu + ns / 1000))
@@ -126,10 +161,11 @@ snapshot()
 			other=$((other + ns / 1000))
 		fi
 	done
-	for file in /sys/kernel/debug/kvm/"$pid"-*/exits; do
-		read -r n 2>/dev/null <"$file" && exits=$((exits + n))
+	for file in /sys/kernel/debug/kvm/"$pid"-*; do
+		read -r n 2>/dev/null <"$file/exits" && exits=$((exits + n))
+		read -r n 2>/dev/null <"$file/io_exits" && kicks=$((kicks + n))
 	done
-	now[vcpu_us]=$vcpu now[server_us]=$other now[exits]=$exits
+	now[vcpu_us]=$vcpu now[server_us]=$other now[exits]=$exits now[kicks]=$kicks
 }
 
 # window_begins SERVER: $was; window_ends SERVER: $now

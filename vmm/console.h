@@ -28,14 +28,16 @@ enum console_kind { CONSOLE_OFF, CONSOLE_STDIO, CONSOLE_PTY, CONSOLE_FILE, CONSO
  * struct console_host - the host's end of a port
  * @path: of a file or a socket; of a pty, once it is open
  * @in_fd, @out_fd: never the same; -1: nothing is read, or written
- * @event_fd: signalled by a datapath when one of both has ended, or failed
+ * @event_fd: signalled by a datapath when one of both has ended, or failed, and by console_host_look()
+ * @hung_up: of a socket: its client sends no more; main thread
  * @other_fd: of a pty its terminal, so that it does not hang up; of a socket who listens; of stdio where the terminal's bytes are put
  */
 struct console_host {
 	enum console_kind kind;
 	char *path;
 	int in_fd, out_fd, event_fd, other_fd;
-	struct loop_source event, listener;
+	bool hung_up;
+	struct loop_source event, listener, client;
 	struct console_port *port;
 };
 
@@ -117,6 +119,8 @@ void console_ctrl_size(struct virtio_dev *dev);
 bool console_host_parse(struct console_host *host, const char *value, bool stdio_too);
 /* die()s. */
 void console_host_open(struct console_host *host, struct vm *vm, struct console_port *port);
+/* The guest does not read any more, and so nobody may see that a client has gone. Main thread. */
+void console_host_look(struct console_host *host);
 /* Whether there is anybody at the other end. */
 bool console_host_is_there(const struct console_host *host);
 

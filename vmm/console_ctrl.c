@@ -102,6 +102,8 @@ static void set_guest_open(struct console_port *port, bool open)
 	port->guest_open = open;
 	if (port->number)
 		virtio_queue_gate(port->dev, console_queue(port->number), open);
+	if (!open)
+		console_host_look(&port->host);
 }
 
 static void take(struct virtio_dev *dev, const struct virtio_console_control *c)

@@ -144,6 +144,23 @@ static void open_file(struct console_host *host)
 		die("--console file=%s: %s", host->path, strerror(errno));
 }
 
+/* What it has sent stays for the guest; who reads that comes to its end. */
+void console_host_look(struct console_host *host)
+{
+	int left;
+
+	if (host->hung_up && !ioctl(host->in_fd, FIONREAD, &left) && !left)
+		vm_signal_eventfd(host->event_fd);
+}
+
+static void client_hung_up(struct loop_source *src)
+{
+	struct console_host *host = container_of(src, struct console_host, client);
+
+	host->hung_up = true;
+	console_host_look(host);
+}
+
 /* One client at a time; the next one is taken when it has gone. */
 static void listener_ready(struct loop_source *src)
 {
@@ -158,6 +175,8 @@ static void listener_ready(struct loop_source *src)
 	}
 	loop_remove(src);
 	console_host_changed(host->port, fd, out_fd);
+	host->client = (struct loop_source) { .fd = fd, .hangup = true, .ready = client_hung_up };
+	loop_add(&host->client);
 }
 
 static void open_socket(struct console_host *host)
@@ -176,13 +195,15 @@ static void open_socket(struct console_host *host)
 	loop_add(&host->listener);
 }
 
-/* A datapath says that a file has ended or failed: of a socket, that the client has gone. */
+/* A file has ended or failed: of a socket, the client has gone. */
 static void event_ready(struct loop_source *src)
 {
 	struct console_host *host = container_of(src, struct console_host, event);
 
 	if (!vm_drain_eventfd(src->fd) || host->kind != CONSOLE_SOCKET || host->in_fd < 0)
 		return;
+	loop_remove(&host->client);
+	host->hung_up = false;
 	console_host_changed(host->port, -1, -1);
 	loop_add(&host->listener);
 }

@@ -67,7 +67,10 @@ void loop_init(struct vm *vm)
 
 void loop_add(struct loop_source *src)
 {
-	struct epoll_event ev = { .events = EPOLLIN | (src->edge ? EPOLLET : 0), .data.ptr = src };
+	struct epoll_event ev = {
+		.events = src->hangup ? EPOLLRDHUP | EPOLLET : EPOLLIN | (src->edge ? EPOLLET : 0),
+		.data.ptr = src,
+	};
 
 	/* EPERM: a regular file as stdin. It is simply not read. */
 	if (epoll_ctl(loop_fd, EPOLL_CTL_ADD, src->fd, &ev) && errno != EPERM)

@@ -76,6 +76,8 @@ struct net_stream *net_passt_start(const struct net_forward *forwards, u32 nr)
 		argv[argc++] = forwards[i].udp ? "--udp-ports" : "--tcp-ports";
 		argv[argc++] = (char *)forwards[i].ports;
 	}
+	/* Who started us may have it ignored, and then there is nobody to wait for. */
+	signal(SIGCHLD, SIG_DFL);
 	err = spawn(&pid, argv, fd[1]);
 	if (err == ENOENT)
 		die("--net user: there is no passt: install it (Debian's package passt), or give tap=NAME");
@@ -89,7 +91,7 @@ struct net_stream *net_passt_start(const struct net_forward *forwards, u32 nr)
 struct net_stream *net_passt_connect(const char *path)
 {
 	struct sockaddr_un at = { .sun_family = AF_UNIX };
-	char words[64];
+	char *words;
 	int fd;
 
 	if (strlen(path) >= sizeof(at.sun_path))
@@ -98,6 +100,7 @@ struct net_stream *net_passt_connect(const char *path)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&at, sizeof(at)))
 		die("--net socket=%s: %s: start passt --socket %s before", path, strerror(errno), path);
-	snprintf(words, sizeof(words), "socket=%s", path);
+	if (asprintf(&words, "socket=%s", path) < 0)
+		die("--net socket=%s: out of memory", path);
 	return net_stream_new(fd, words);
 }

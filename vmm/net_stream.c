@@ -10,7 +10,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -40,7 +39,7 @@ struct net_stream *net_stream_new(int fd, const char *words)
 	/* The usual would do, at more calls. */
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
 	s->fd = fd;
-	snprintf(s->words, sizeof(s->words), "%s", words);
+	s->words = words;
 	return s;
 }
 

@@ -27,7 +27,7 @@
  */
 struct net_stream {
 	int fd;
-	char words[64];
+	const char *words;
 	bool ended;
 	u32 in_at, in_end;
 	u32 out_at, out_end;
@@ -52,7 +52,7 @@ struct net_stream *net_passt_connect(const char *path);
 
 /* ---- net_stream.c ------------------------------------------------------------------------ */
 
-/* Of a connected socket, which becomes its own. die()s. */
+/* Of a connected socket, which becomes its own; @words last as long. die()s. */
 struct net_stream *net_stream_new(int fd, const char *words);
 
 /* As readv() of a tap: one packet, with a header of zeros. @iov has room for any. Return: bytes, or -1 with EAGAIN. */

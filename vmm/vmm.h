@@ -140,11 +140,13 @@ void bus_write(struct bus *bus, u64 addr, unsigned int len, u64 val);
 /**
  * struct loop_source - an fd that the main thread waits for
  * @edge: each signal counts once, and need not be taken back; else it is ready as long as it is readable
+ * @hangup: it is ready once, when the other end sends no more
  * @ready: called when it is readable or hung up; may remove the source
  */
 struct loop_source {
 	int fd;
 	bool edge;
+	bool hangup;
 	void (*ready)(struct loop_source *src);
 };
 

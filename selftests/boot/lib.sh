@@ -19,6 +19,9 @@ guest_args='console=ttyS0 loglevel=5 mitigations=off panic=-1'
 
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
+# Nothing ever comes through this pipe: to wait for a while without a process.
+mkfifo "$tmp/never"
+exec {never}<>"$tmp/never"
 
 # shellcheck source=../../lab/console.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../lab/console.sh"
@@ -67,6 +70,16 @@ guest_has_no_complaints()
 skip() { echo "$*" >"$tmp/skip"; }
 
 say() { echo "# $*"; }
+
+# await CMD...: there is nothing to wait for but that it comes true; SILENCE_SECONDS at most.
+await()
+{
+	local end=$((SECONDS + SILENCE_SECONDS))
+	until "$@" >/dev/null; do
+		[ $SECONDS -lt $end ] || { say "still not: $*"; return 1; }
+		read -r -t 0.02 -u "$never" || true
+	done
+}
 
 # What the last guest left, for a test that failed.
 show_run()

@@ -135,7 +135,7 @@ static const struct sandbox_call main_calls[] = {
 	CALL(newfstatat), CALL(fstat),		/* resize: blk_file.c; which of the two depends on glibc */
 	CALL(ftruncate), IOCTL(BLKGETSIZE64),	/* the same */
 	IOCTL(TUNSETCARRIER),			/* link: net_tap.c */
-	IOCTL(FIONREAD), CALL_IF(fcntl, 1, ALL, F_GETPIPE_SZ),	/* console_host.c: what is typed */
+	IOCTL(FIONREAD),			/* console_host.c: what a client has sent */
 	IOCTL(TIOCGWINSZ),			/* its size */
 	CALL(dup), CALL_IF(fcntl, 1, ALL, F_GETFL), CALL(lseek),	/* stats.c: /proc/self/smaps */
 	CALL(mremap),				/* realloc(), of JSON */
