@@ -162,8 +162,8 @@ close:
  * vk_console_end_close() - undo vk_console_end_open()
  * @end: end that no queue has, or NULL
  *
- * No callback runs any more when this returns: remove_wait_queue() takes the lock that they
- * run under.
+ * No callback touches the end any more when this returns: remove_wait_queue() takes the lock
+ * that they run under, and one that stored NULL for ->wqh is through with it.
  */
 void vk_console_end_close(struct vk_console_end *end)
 {
