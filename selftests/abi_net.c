@@ -159,6 +159,26 @@ TEST_F(abi, refused_backend_leaves_the_old_one_at_work)
 	net_peer_expect(&self->n, frame, 100);
 }
 
+TEST_F(abi, same_backend_again_changes_nothing)
+{
+	struct net *n = &self->n;
+	u8 frame[100];
+	long before;
+	int i;
+
+	net_start(n, n->backend);
+	before = proc_number("/proc/sys/fs/file-nr");
+	for (i = 0; i < 1000; i++)
+		net_set_backend(n, i & 1, n->backend);
+	EXPECT_GT(before + 200, proc_number("/proc/sys/fs/file-nr"));
+	net_fill(n, frame, 100);
+	net_send(n, frame, 100, 1);
+	net_peer_expect(n, frame, 100);
+	net_offer(n, 0, 200, 1, 0);
+	net_peer_send(n, frame, 100);
+	net_expect(n, frame, 100, 200);
+}
+
 TEST_F(abi, reset_owner_forgets_the_backends)
 {
 	struct net *n = &self->n;

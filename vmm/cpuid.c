@@ -17,6 +17,7 @@
 #define CPUID_MAX_ENTRIES	256U
 #define LEAF_TOPOLOGY		0xb
 #define TOPOLOGY_LEVELS		2
+#define LEAF_ADDRESS_SIZES	0x80000008U
 
 #define LEAF1_ECX_TSC_DEADLINE	(1U << 24)
 #define LEAF1_ECX_HYPERVISOR	(1U << 31)
@@ -67,6 +68,16 @@ struct kvm_cpuid2 *cpuid_get(int kvm_fd)
 	return cpuid;
 }
 
+u32 cpuid_address_bits(const struct kvm_cpuid2 *cpuid)
+{
+	u32 i;
+
+	for (i = 0; i < cpuid->nent; i++)
+		if (cpuid->entries[i].function == LEAF_ADDRESS_SIZES)
+			return cpuid->entries[i].eax & 0xff;
+	return 36;	/* as CPUs without the leaf have */
+}
+
 /* Bits of an APIC ID that number a core. */
 static u32 core_bits(u32 cpus)
 {
@@ -108,7 +119,7 @@ static void adapt(struct kvm_cpuid_entry2 *e, u32 id, u32 cpus)
 	case LEAF_TOPOLOGY:
 		set_topology(e, id, cpus);
 		break;
-	case 0x80000008:	/* AMD: ECX has the number of cores */
+	case LEAF_ADDRESS_SIZES:	/* AMD: ECX has the number of cores */
 		e->ecx = core_bits(cpus) << 12 | (cpus - 1);
 		break;
 	case 0x8000001e:	/* AMD: APIC ID, core, node */

@@ -50,25 +50,19 @@ void vfio_function_reset(struct vfio_dev *d)
 
 void vfio_power_on(struct vm *vm)
 {
-	int container = vfio_container();
-
-	if (container < 0)
-		return;
-	vfio_group_power_on(vm);
-	vfio_dma_map(vm, container);
+	if (vfio_space_power_on(vm))
+		vfio_dma_map(vm);
 }
 
 void vfio_power_off(struct vm *vm)
 {
-	int container = vfio_container();
 	unsigned int i;
 
 	for (i = 0; i < nr_devices; i++)
 		if (devices[i].fd >= 0)
 			vfio_dev_reset(&devices[i]);
-	if (container >= 0)
-		vfio_dma_unmap(vm, container);
-	vfio_group_power_off();
+	if (vfio_space_power_off())
+		vfio_dma_unmap(vm);
 }
 
 /* ---- Out of the guest -------------------------------------------------------------------------- */
@@ -85,7 +79,7 @@ static void take_out(struct vfio_dev *d)
 	vfio_bar_close(d);
 	loop_remove(&d->err);
 	loop_remove(&d->req);
-	vfio_group_close_device(d);
+	vfio_space_close_device(d);
 }
 
 static void event(struct vfio_dev *d, struct loop_source *src, const char *why)
@@ -153,7 +147,7 @@ static void open_one(struct vfio_dev *d, const struct vfio_opts *o)
 {
 	vfio_sysfs_find(o->device, d->name);
 	vfio_dma_check(vfio_vm, d->name);
-	vfio_group_open_device(d, d->name);
+	vfio_space_open_device(d);
 	vfio_dev_init(d, vfio_vm, o);
 }
 
@@ -199,8 +193,8 @@ json_t *vfio_status_json(void)
 
 	for (i = 0; i < nr_devices; i++) {
 		const struct vfio_dev *d = &devices[i];
-		json_t *json = json_pack("{s:s, s:s, s:i, s:b, s:s, s:i, s:b}", "address", d->name,
-					 "state", d->fd < 0 ? "gone" : "in the guest", "group", (int)d->group,
+		json_t *json = json_pack("{s:s, s:s, s:s, s:i, s:b, s:s, s:i, s:b}", "address", d->name,
+					 "state", d->fd < 0 ? "gone" : "in the guest", "by", vfio_space_way(), "group", (int)d->group,
 					 "reset", d->can_reset, "interrupts", irqs[d->irq],
 					 "vectors", (int)vfio_irq_vectors(d), "posted_interrupts", posts_interrupts);
 

@@ -12,6 +12,8 @@
  *	e800_0000	ECAM, bus 0
  *	fec0_0000	I/O APIC, local APICs, KVM's own pages
  *	1_0000_0000	the rest of RAM
+ *	the upper half of what the CPU addresses, unless RAM goes on to there: window for memory BARs of 64 bits that may be
+ *			prefetched, see vm.c
  */
 #ifndef LAYOUT_H
 #define LAYOUT_H

@@ -3,7 +3,9 @@
  * A PCI device of the host's in the guest, by VFIO.
  *
  *	dev_vfio.c	a device's life: opened, reset with the guest, taken out when the host wants it back; what status says of it
- *	vfio_group.c	groups and the container: what may be opened, and why not
+ *	vfio_space.c	the address space of all: what may be opened, and why not
+ *	vfio_group.c	the one way to it: groups and a container
+ *	vfio_iommufd.c	the other way: iommufd
  *	vfio_sysfs.c	what the host says of its devices: group, driver
  *	vfio_dma.c	guest memory as the device sees it
  *	vfio_cfg.c	config space: what of it is the device's, what is ours
@@ -124,17 +126,48 @@ void vfio_function_reset(struct vfio_dev *d);
 /* Of all, in the order of the options; a new reference. */
 json_t *vfio_status_json(void);
 
-/* ---- vfio_group.c ------------------------------------------------------------------ */
+/* ---- vfio_space.c ------------------------------------------------------------------ */
 
-/* Opens the device at @address, with its group, or die()s with what stands in the way. */
-void vfio_group_open_device(struct vfio_dev *d, const char *address);
-/* The device is closed; its group as well, if nothing of it is open any more. */
-void vfio_group_close_device(struct vfio_dev *d);
-/* Tells KVM of the groups, for which it keeps caches coherent. */
-void vfio_group_power_on(struct vm *vm);
-void vfio_group_power_off(void);
-/* Return: the container, or -1 if there is no device in it. */
-int vfio_container(void);
+/**
+ * struct vfio_way - one of the kernel's two ways to an address space for devices
+ * @name: in status
+ * @is_there: whether the kernel has it for the device at @address, and lets us
+ * @open: sets @d->fd of a device whose @name and @group are there; die()s with what stands in the way
+ * @close: of the device, and of what belongs to no other
+ * @each_file: calls @each for all that KVM is to know
+ * @map, @unmap: Return: 0 or -errno
+ */
+struct vfio_way {
+	const char *name;
+	bool (*is_there)(const char *address);
+	void (*open)(struct vfio_dev *d);
+	void (*close)(struct vfio_dev *d);
+	void (*each_file)(void (*each)(int fd));
+	int (*map)(u64 iova, void *hva, u64 bytes);
+	int (*unmap)(u64 iova, u64 bytes);
+};
+
+extern const struct vfio_way vfio_by_group, vfio_by_iommufd;
+
+/* Opens the device of that name, or die()s with what stands in the way. */
+void vfio_space_open_device(struct vfio_dev *d);
+void vfio_space_close_device(struct vfio_dev *d);
+/* Tells KVM of the devices, for which it keeps caches coherent. Return: whether there are any. */
+bool vfio_space_power_on(struct vm *vm);
+/* Return: whether there are any. */
+bool vfio_space_power_off(void);
+/* Return: 0 or -errno */
+int vfio_space_map(u64 iova, void *hva, u64 bytes);
+int vfio_space_unmap(u64 iova, u64 bytes);
+/* The name of the way, once a device was opened. */
+const char *vfio_space_way(void);
+
+/* For the ways. die()s, if others of its group are not VFIO's. */
+void vfio_space_check_others(const struct vfio_dev *d);
+/* die()s; @module is whose parameter would do without. */
+void vfio_space_no_remapping(const struct vfio_dev *d, const char *module);
+/* A file of theirs came or goes. */
+void vfio_space_tell_kvm(int fd, bool add);
 
 /* ---- vfio_sysfs.c: main thread, before the sandbox ----------------------------------- */
 
@@ -144,6 +177,8 @@ void vfio_sysfs_find(const char *arg, char address[VFIO_ADDRESS_BYTES]);
 int vfio_sysfs_group(const char *address);
 /* Return: whether it has a driver, whose name then is in @name. */
 bool vfio_sysfs_driver(const char *address, char *name, size_t bytes);
+/* Return: whether it has a node of its own, whose name then is in @name. */
+bool vfio_sysfs_node(const char *address, char *name, size_t bytes);
 /* Return: the attribute, a number; 0 if there is none. */
 u32 vfio_sysfs_number(const char *address, const char *attribute);
 /* Calls @each for every device of a group. */
@@ -156,8 +191,8 @@ bool vfio_sysfs_posts_interrupts(void);
 /* Before the sandbox: this process may lock as much memory as the guest has. die()s. */
 void vfio_dma_check(const struct vm *vm, const char *address);
 /* die()s. */
-void vfio_dma_map(const struct vm *vm, int container);
-void vfio_dma_unmap(const struct vm *vm, int container);
+void vfio_dma_map(const struct vm *vm);
+void vfio_dma_unmap(const struct vm *vm);
 
 /* ---- vfio_cfg.c ------------------------------------------------------------------------ */
 

@@ -28,8 +28,8 @@
 /* Past vm.c's. */
 #define FIRST_SLOT	16
 
-/* What the guest's windows have room for: layout.h, dsdt.asl. */
-#define MAX_BAR_BYTES	(256 * MIB)
+/* What the window below 4 GiB has room for, beside others: layout.h, dsdt.asl. */
+#define MAX_LOW_BYTES	(256 * MIB)
 
 /* ---- Accesses that come to us ----------------------------------------------------------- */
 
@@ -225,6 +225,15 @@ static struct vfio_region_info *region_info(const struct vfio_dev *d, unsigned i
 	}
 }
 
+/* Of a BAR, which may be the only one of its size. */
+static u64 max_bytes(const struct vm *vm, u32 flags)
+{
+	bool high = flags & PCI_BASE_ADDRESS_MEM_PREFETCH &&
+		    (flags & PCI_BASE_ADDRESS_MEM_TYPE_MASK) == PCI_BASE_ADDRESS_MEM_TYPE_64;
+
+	return high && vm->high_window > MAX_LOW_BYTES ? vm->high_window : MAX_LOW_BYTES;
+}
+
 static void init_one(struct vfio_dev *d, unsigned int nr)
 {
 	struct vfio_region *r = &d->bar[nr];
@@ -238,8 +247,9 @@ static void init_one(struct vfio_dev *d, unsigned int nr)
 		flags &= ~PCI_BASE_ADDRESS_IO_MASK;
 	} else {
 		flags &= ~PCI_BASE_ADDRESS_MEM_MASK;
-		if (r->bytes > MAX_BAR_BYTES)
-			die("--vfio %s: BAR %u has %luM: the guest has room for BARs of %luM at most", d->name, nr, r->bytes / MIB, MAX_BAR_BYTES / MIB);
+		if (r->bytes > max_bytes(d->pci.vm, flags))
+			die("--vfio %s: BAR %u has %luM: the guest has room for %luM at most of its kind", d->name, nr, r->bytes / MIB,
+			    max_bytes(d->pci.vm, flags) / MIB);
 		add_areas(r, info);
 	}
 	pci_set_bar(&d->pci, nr, flags, r->bytes, &bar_ops, r, bar_moved);

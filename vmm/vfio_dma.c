@@ -3,15 +3,13 @@
  * Guest memory as devices see it: all of it, at the guest's own addresses, and nothing else.
  *
  * in:  the VM's RAM
- * out: mappings of the container's IOMMU, with the pages pinned
+ * out: mappings in the devices' address space, with the pages pinned
  *
  * The kernel takes each page, and holds it: so a device can write where no fault can be served. It counts as memory that this process
  * has locked. BARs are not mapped: devices do not reach each other's.
  */
 #include <errno.h>
-#include <linux/vfio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <linux/capability.h>
@@ -43,41 +41,35 @@ void vfio_dma_check(const struct vm *vm, const char *address)
 		    address, bytes / KIB, (u64)limit.rlim_cur / KIB, bytes / KIB);
 }
 
-void vfio_dma_map(const struct vm *vm, int container)
+void vfio_dma_map(const struct vm *vm)
 {
 	unsigned int i;
 
 	for (i = 0; i < vm->nr_ram; i++) {
 		const struct ram_region *r = &vm->ram[i];
-		struct vfio_iommu_type1_dma_map map = {
-			.argsz = sizeof(map),
-			.flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
-			.vaddr = (u64)r->hva, .iova = r->gpa, .size = r->bytes,
-		};
+		int err = vfio_space_map(r->gpa, r->hva, r->bytes);
 
-		if (!ioctl(container, VFIO_IOMMU_MAP_DMA, &map))
+		if (!err)
 			continue;
-		if (errno == ENOMEM)
+		if (err == -ENOMEM)
 			die("--vfio: %lu KiB of guest memory cannot be locked: raise the limit (ulimit -l %lu, LimitMEMLOCK=), or give less --memory",
 			    r->bytes / KIB, vm->opts->memory_bytes / KIB);
-		if (errno == EFAULT && vm->opts->memory_file)
+		if (err == -EFAULT && vm->opts->memory_file)
 			die("--vfio: --memory file=%s: devices cannot write to a file of that file system: give one of tmpfs or hugetlbfs",
 			    vm->opts->memory_file);
 		die("--vfio: %luM of guest memory at 0x%lx: the IOMMU does not take it: %s: see the ranges in /sys/kernel/iommu_groups/*/reserved_regions, or give less --memory",
-		    r->bytes / MIB, r->gpa, strerror(errno));
+		    r->bytes / MIB, r->gpa, strerror(-err));
 	}
 }
 
-void vfio_dma_unmap(const struct vm *vm, int container)
+void vfio_dma_unmap(const struct vm *vm)
 {
 	unsigned int i;
 
 	for (i = 0; i < vm->nr_ram; i++) {
-		struct vfio_iommu_type1_dma_unmap unmap = {
-			.argsz = sizeof(unmap), .iova = vm->ram[i].gpa, .size = vm->ram[i].bytes,
-		};
+		int err = vfio_space_unmap(vm->ram[i].gpa, vm->ram[i].bytes);
 
-		if (ioctl(container, VFIO_IOMMU_UNMAP_DMA, &unmap))
-			warn("--vfio: guest memory at 0x%lx: VFIO_IOMMU_UNMAP_DMA: %s", vm->ram[i].gpa, strerror(errno));
+		if (err)
+			warn("--vfio: guest memory at 0x%lx cannot be unmapped: %s", vm->ram[i].gpa, strerror(-err));
 	}
 }

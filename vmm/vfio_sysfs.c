@@ -68,6 +68,27 @@ bool vfio_sysfs_driver(const char *address, char *name, size_t bytes)
 	return link_name(address, "driver", name, bytes);
 }
 
+bool vfio_sysfs_node(const char *address, char *name, size_t bytes)
+{
+	char path[PATH_MAX];
+	struct dirent **entry;
+	bool found = false;
+	int i, nr;
+
+	snprintf(path, sizeof(path), DEVICES "/%s/vfio-dev", address);
+	nr = scandir(path, &entry, NULL, alphasort);
+	for (i = 0; i < nr; i++) {
+		if (entry[i]->d_name[0] != '.' && !found) {
+			snprintf(name, bytes, "%s", entry[i]->d_name);
+			found = true;
+		}
+		free(entry[i]);
+	}
+	if (nr >= 0)
+		free(entry);
+	return found;
+}
+
 u32 vfio_sysfs_number(const char *address, const char *attribute)
 {
 	char path[PATH_MAX];

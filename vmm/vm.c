@@ -147,6 +147,20 @@ static void map_ram(struct vm *vm)
 		};
 }
 
+/* Linux with page tables of four levels has no use for more. */
+#define MAX_ADDRESS_BITS	46
+
+static void place_high_window(struct vm *vm)
+{
+	const struct ram_region *last = &vm->ram[vm->nr_ram - 1];
+	u32 bits = cpuid_address_bits(vm->cpuid);
+	u64 at;
+
+	at = 1UL << ((bits < MAX_ADDRESS_BITS ? bits : MAX_ADDRESS_BITS) - 1);
+	if (at > LAYOUT_RAM_HIGH && last->gpa + last->bytes <= at)
+		vm->high_window = at;
+}
+
 void vm_init(struct vm *vm, const struct opts *opts)
 {
 	*vm = (struct vm) { .opts = opts, .fd = -1, .state = VM_RUNNING };
@@ -160,6 +174,7 @@ void vm_init(struct vm *vm, const struct opts *opts)
 	check_cpus(vm);
 	map_ram(vm);
 	vm->cpuid = cpuid_get(vm->kvm_fd);
+	place_high_window(vm);
 	vm->vcpus = calloc(opts->cpus, sizeof(*vm->vcpus));
 	if (!vm->vcpus)
 		die("--cpus %u: out of memory", opts->cpus);

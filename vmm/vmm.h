@@ -240,6 +240,7 @@ struct vm {
 
 	struct ram_region ram[2];	/* below 3 GiB, above 4 GiB */
 	unsigned int nr_ram;
+	u64 high_window;		/* for BARs: so many bytes from there on; 0: none */
 
 	pthread_mutex_t lock;		/* see the head of this file */
 	struct bus mmio;
@@ -325,6 +326,8 @@ void vcpu_resume_all(struct vm *vm);
 void vcpu_power_off(struct vm *vm);
 
 struct kvm_cpuid2 *cpuid_get(int kvm_fd);
+/* Bits of the CPU's physical addresses. */
+u32 cpuid_address_bits(const struct kvm_cpuid2 *cpuid);
 void cpuid_set(const struct vcpu *vcpu);
 
 /* ---- boot/, acpi/, power.c, serial.c ------------------------------------- */

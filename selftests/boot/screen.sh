@@ -25,25 +25,26 @@ screen_enter() { screen send-keys -l "$1" && screen send-keys Enter; }
 
 screen_size() { screen resize-window -x "$1" -y "$2"; }
 
-# screen_wait REGEX: until a line of the screen matches.
-screen_wait()
+# screen_until CMD...: until it succeeds. Any output is a reason to try again; and that the program ended, which is none.
+screen_until()
 {
 	local end=$((SECONDS + SILENCE_SECONDS))
-	until screen capture-pane -p -J | grep -q -E "$1"; do
-		# Any output is a reason to look again; and that the program ended, which is none.
+	until "$@"; do
 		IFS= read -r -t 1 -n 4096 -d '' -u "$screen_out" _
-		[ $SECONDS -lt $end ] || { screen_show; say "no '$1' on the screen"; return 1; }
+		[ $SECONDS -lt $end ] || { screen_show; return 1; }
 	done
 }
+
+# screen_wait REGEX [N]: until N lines of the screen match (default: 1).
+screen_wait() { screen_until screen_has "$@" || { say "no '$1' on the screen"; return 1; }; }
+screen_has() { [ "$(screen capture-pane -p -J | grep -c -E "$1")" -ge "${2:-1}" ]; }
 
 # screen_wait_end: until the command ended. Return: its status
 screen_wait_end()
 {
-	local end=$((SECONDS + SILENCE_SECONDS)) status=
-	until status=$(cat "$tmp/screen.status" 2>/dev/null) && [ -n "$status" ]; do
-		IFS= read -r -t 1 -n 4096 -d '' -u "$screen_out" _
-		[ $SECONDS -lt $end ] || { screen_show; say "it does not end"; return 255; }
-	done
+	local status
+	screen_until [ -s "$tmp/screen.status" ] || { say "it does not end"; return 255; }
+	status=$(<"$tmp/screen.status")
 	[ "$status" = 0 ] || { screen_show; say "it ended with status $status"; }
 	return "$status"
 }

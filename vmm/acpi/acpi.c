@@ -107,6 +107,25 @@ struct acpi_mcfg {		/* PCI Firmware Specification 3.2, 4.1.2 */
 	u32 reserved2;
 } __attribute__((packed));
 
+/* 6.4.3.5.1: a window of 64 bits. */
+struct acpi_qword_space {
+	u8 tag;
+	u16 bytes;		/* behind this word */
+	u8 type;
+	u8 flags[2];
+	u64 granularity;
+	u64 min;
+	u64 max;
+	u64 translation;
+	u64 length;
+} __attribute__((packed));
+
+#define ACPI_QWORD_SPACE	0x8a
+#define ACPI_QWORD_SPACE_BYTES	0x2b
+#define ACPI_SPACE_MEMORY	0
+
+_Static_assert(sizeof(struct acpi_qword_space) == 3 + ACPI_QWORD_SPACE_BYTES, "of AML");
+
 #define GAS_IO_BYTE(port)	{ .space = 1, .bit_width = 8, .access_size = 1, .address = (port) }
 
 /* Where the next table goes. */
@@ -153,12 +172,30 @@ static void finish(struct acpi_header *h, const char *signature, u8 revision, u3
 	h->checksum = acpi_checksum(h, length);
 }
 
+/* The numbers of the window HIGH in the DSDT, the only one of this kind. Of none a guest is told with a length of 0. */
+static void set_high_window(struct vm *vm, u8 *dsdt, size_t bytes)
+{
+	static const u8 head[] = { ACPI_QWORD_SPACE, ACPI_QWORD_SPACE_BYTES, 0, ACPI_SPACE_MEMORY };
+	u8 *at = memmem(dsdt, bytes, head, sizeof(head));
+	struct acpi_qword_space *space = (void *)at;
+	struct acpi_header *h = (void *)dsdt;
+
+	if (!at)
+		die("the DSDT has no window for BARs of 64 bits: this VMM was built wrong");
+	space->min = vm->high_window;
+	space->max = vm->high_window ? 2 * vm->high_window - 1 : 0;
+	space->length = vm->high_window;
+	h->checksum = 0;
+	h->checksum = acpi_checksum(dsdt, bytes);
+}
+
 static u64 build_dsdt(struct acpi_cursor *c)
 {
 	u64 gpa;
+	u8 *dsdt = place(c, sizeof(dsdt_aml_code), &gpa);
 
-	memcpy(place(c, sizeof(dsdt_aml_code), &gpa), dsdt_aml_code,
-	       sizeof(dsdt_aml_code));
+	memcpy(dsdt, dsdt_aml_code, sizeof(dsdt_aml_code));
+	set_high_window(c->vm, dsdt, sizeof(dsdt_aml_code));
 	return gpa;
 }
 

@@ -28,6 +28,10 @@ DefinitionBlock ("", "DSDT", 2, "VKICK", "VKICKVM", 1)
 				DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed,
 					NonCacheable, ReadWrite,
 					0, 0xC0000000, 0xDFFFFFFF, 0, 0x20000000)
+				// Where it is depends on the CPU: acpi.c writes the three numbers.
+				QWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed,
+					Prefetchable, ReadWrite,
+					0, 0x100000000, 0x1FFFFFFFF, 0, 0x100000000,,, HIGH)
 			})
 			// Each pin of each slot, swizzled over the I/O APIC's 16 to 19: INTA of slot 1 is on 17, its INTB on 18.
 			// A GSI for its own sake is level-triggered, active low (ACPI 6.4, 6.2.13).

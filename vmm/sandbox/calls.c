@@ -25,6 +25,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
+#include "../vfio_iommufd.h"
 #include "sandbox.h"
 
 #define ALL			(~0UL)
@@ -123,8 +124,9 @@ static const struct sandbox_call maker[] = {
 static const struct sandbox_call main_calls[] = {
 	NEW_THREADS,				/* vCPUs' and the maker */
 	IOCTLS(KVMIO),				/* vm.c: a new VM at each boot */
-	/* vfio_dma.c: the memory of each boot; vfio_group.c: a device that the host takes back */
+	/* vfio_dma.c: the memory of each boot; vfio_group.c, vfio_iommufd.c: a device that the host takes back */
 	IOCTL(VFIO_IOMMU_MAP_DMA), IOCTL(VFIO_IOMMU_UNMAP_DMA), IOCTL(VFIO_GROUP_UNSET_CONTAINER),
+	IOCTL(IOMMUFD_IOAS_MAP), IOCTL(IOMMUFD_IOAS_UNMAP),
 	CALL(pread64),				/* boot/: the images, again */
 	CALL(epoll_wait),
 	CALL(accept4), CALL(sendto), CALL(close),		/* ctl.c */
