@@ -247,7 +247,7 @@ FIXTURE_TEARDOWN(races)
 	rig_close(&self->race.r);
 }
 
-TEST_F_TIMEOUT(races, calls_with_close_and_dup2_of_the_device, 60)
+TEST_F(races, calls_with_close_and_dup2_of_the_device)
 {
 	struct race *race = &self->race;
 	int i, null = open("/dev/null", O_RDWR);
@@ -281,7 +281,7 @@ TEST_F_TIMEOUT(races, calls_with_close_and_dup2_of_the_device, 60)
 }
 
 /* Both at the same device, all the time. */
-TEST_F_TIMEOUT(races, calls_with_each_other, 60)
+TEST_F(races, calls_with_each_other)
 {
 	struct race *race = &self->race;
 	struct deadline end;

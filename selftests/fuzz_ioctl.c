@@ -2,7 +2,7 @@
 /*
  * Sequences of ioctls, by eight threads at once, on devices that are at work.
  *
- * in:  /dev/vkick-null, -rng, -blk, -net; options of lib/fuzz.h: -n is the number of ioctls, -r
+ * in:  /dev/vkick-null, -rng, -blk, -net, -console; options of lib/fuzz.h: -n is the number of ioctls, -r
  *      a program, as this prints them; KCOV, where the kernel has it, as a guide
  * out: TAP. Whatever the calls do, the kernel goes on, no call hangs, and nothing
  *      is left behind

@@ -103,7 +103,7 @@ TEST_F(base, what_was_set_is_what_is_got)
 }
 
 /* The same device, stopped and started with what GET_VRING_BASE said. */
-TEST_F_TIMEOUT(base, thousand_stops_in_mid_traffic, 120)
+TEST_F(base, thousand_stops_in_mid_traffic)
 {
 	struct rig *r = &self->r;
 	struct hammer h = { 0 };
@@ -133,7 +133,7 @@ TEST_F_TIMEOUT(base, thousand_stops_in_mid_traffic, 120)
 }
 
 /* From device to device; each knows nothing but the place. */
-TEST_F_TIMEOUT(base, handed_over_in_mid_traffic, 120)
+TEST_F(base, handed_over_in_mid_traffic)
 {
 	struct rig *r = &self->r;
 	struct hammer h = { 0 };

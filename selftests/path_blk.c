@@ -259,7 +259,7 @@ FIXTURE_TEARDOWN(queues)
 	disk_close(&self->d);
 }
 
-TEST_F_TIMEOUT(queues, with_a_worker_each_in_parallel, 120)
+TEST_F(queues, with_a_worker_each_in_parallel)
 {
 	u32 i;
 
@@ -279,7 +279,7 @@ TEST_F_TIMEOUT(queues, with_a_worker_each_in_parallel, 120)
 }
 
 /* Queues go from worker to worker, with requests in flight. */
-TEST_F_TIMEOUT(queues, change_workers_under_load, 120)
+TEST_F(queues, change_workers_under_load)
 {
 	u32 i, n;
 
@@ -294,7 +294,7 @@ TEST_F_TIMEOUT(queues, change_workers_under_load, 120)
 }
 
 /* One breaks, and the others do not care. */
-TEST_F_TIMEOUT(queues, broken_one_leaves_the_others, 120)
+TEST_F(queues, broken_one_leaves_the_others)
 {
 	struct disk *d = &self->d;
 	u32 i;

@@ -71,7 +71,7 @@ static void file_batch(FIXTURE_DATA(file) *self, u32 type, u32 nr, u32 from)
 	batch_finish(&self->b);
 }
 
-TEST_F_TIMEOUT(file, system_that_is_full_is_told_and_room_is_used_again, 60)
+TEST_F(file, system_that_is_full_is_told_and_room_is_used_again)
 {
 	struct backend filler = fs_file(&self->fs, "filler", 1 << 20, true);
 	u32 sectors = 16 << 11, from, full = 0, i;

@@ -213,7 +213,7 @@ TEST_F(log, without_the_feature_nothing_is_marked)
 	}
 }
 
-TEST_F_TIMEOUT(log, feature_comes_and_goes_under_load, 60)
+TEST_F(log, feature_comes_and_goes_under_load)
 {
 	struct rig *r = &self->r;
 	struct hammer h = { 0 };

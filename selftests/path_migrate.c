@@ -149,7 +149,7 @@ static int offer(FIXTURE_DATA(migrate) *self, bool large)
 	return n;
 }
 
-TEST_F_TIMEOUT(migrate, all_that_the_device_writes_arrives, 120)
+TEST_F(migrate, all_that_the_device_writes_arrives)
 {
 	struct rig *r = &self->r;
 	u64 pages = 0, done = 0;
@@ -239,7 +239,7 @@ static void stop_all(FIXTURE_DATA(migrate) *self)
 				16UL * d->num * d->max_segs);
 }
 
-TEST_F_TIMEOUT(migrate, with_a_driver_at_work, 120)
+TEST_F(migrate, with_a_driver_at_work)
 {
 	int i;
 
@@ -261,7 +261,7 @@ TEST_F_TIMEOUT(migrate, with_a_driver_at_work, 120)
  * As QEMU does when memory grows: once the call is back nothing is marked in the
  * old bitmap, which is read for the last time and unmapped.
  */
-TEST_F_TIMEOUT(migrate, log_replaced_under_load, 120)
+TEST_F(migrate, log_replaced_under_load)
 {
 	int i;
 
@@ -281,7 +281,7 @@ TEST_F_TIMEOUT(migrate, log_replaced_under_load, 120)
 	EXPECT_TRUE(arrived(self));
 }
 
-TEST_F_TIMEOUT(migrate, memory_table_replaced_under_load, 120)
+TEST_F(migrate, memory_table_replaced_under_load)
 {
 	int i;
 
@@ -299,7 +299,7 @@ TEST_F_TIMEOUT(migrate, memory_table_replaced_under_load, 120)
 	EXPECT_TRUE(arrived(self));
 }
 
-TEST_F_TIMEOUT(migrate, ring_address_set_again_under_load, 120)
+TEST_F(migrate, ring_address_set_again_under_load)
 {
 	int i;
 
@@ -323,7 +323,7 @@ TEST_F_TIMEOUT(migrate, ring_address_set_again_under_load, 120)
  * The owner takes the log's memory away. Its pages are the device's as long as the
  * feature is on, and nobody's to see: requests go on, and so does a next log.
  */
-TEST_F_TIMEOUT(migrate, log_unmapped_under_the_worker, 120)
+TEST_F(migrate, log_unmapped_under_the_worker)
 {
 	struct rig *r = &self->r;
 	int i;

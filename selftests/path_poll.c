@@ -134,7 +134,7 @@ static void make_it_poll_long(struct rig *r, struct vq *q)
 
 /* ---- what it saves ---- */
 
-TEST_F_TIMEOUT(poll, driver_that_answers_within_the_window_seldom_kicks, 60)
+TEST_F(poll, driver_that_answers_within_the_window_seldom_kicks)
 {
 	struct vkick_stats a, b;
 	int i, kicks = 0;
@@ -242,7 +242,7 @@ TEST_F(poll, idle_queue_lets_the_worker_sleep)
 }
 
 /* Work that comes at long gaps is not worth a poll; at short gaps it is again. */
-TEST_F_TIMEOUT(poll, window_follows_what_polling_is_worth, 60)
+TEST_F(poll, window_follows_what_polling_is_worth)
 {
 	pid_t tid = proc_thread("vkick-null-");
 	struct vkick_stats s;
@@ -402,7 +402,7 @@ static void think(u64 ns)
  * Gaps of random length, within the window, beyond it, and just at its end: it is
  * twice a gap of late, and 150 us at most.
  */
-TEST_F_TIMEOUT(poll, no_kick_is_lost_when_a_poll_ends, 120)
+TEST_F(poll, no_kick_is_lost_when_a_poll_ends)
 {
 	struct vkick_stats s;
 	u64 seed = 7;
@@ -426,7 +426,7 @@ TEST_F_TIMEOUT(poll, no_kick_is_lost_when_a_poll_ends, 120)
 }
 
 /* The same to a driver that sleeps: calls and kicks both must come. */
-TEST_F_TIMEOUT(poll, no_call_is_lost_with_polling, 120)
+TEST_F(poll, no_call_is_lost_with_polling)
 {
 	u64 seed = 9;
 	int i;
@@ -450,7 +450,7 @@ static long sleeps(pid_t tid)
 	return proc_labelled(path, "voluntary_ctxt_switches");
 }
 
-TEST_F_TIMEOUT(poll, completions_are_polled_for, 60)
+TEST_F(poll, completions_are_polled_for)
 {
 	pid_t tid = proc_thread("vkick-null-");
 	struct vkick_stats a, b;

@@ -83,7 +83,7 @@ static void unmap(struct vhost_memory *t)
  * Nothing of a null request is touched but its indirect table, so that there is a
  * lookup for almost each step that the worker makes.
  */
-TEST_F_TIMEOUT(swap, whole_memory_at_new_addresses, 120)
+TEST_F(swap, whole_memory_at_new_addresses)
 {
 	struct rig_conf conf = {
 		.class = "null",
@@ -240,7 +240,7 @@ static void two_wait(struct two *t, u64 n)
 	}
 }
 
-TEST_F_TIMEOUT(swap, no_request_sees_half_of_each_table, 120)
+TEST_F(swap, no_request_sees_half_of_each_table)
 {
 	struct rig_conf conf = {
 		.class = "rng",

@@ -78,7 +78,7 @@ static void rest(struct hammer h[2], struct rig *r)
 	}
 }
 
-TEST_F_TIMEOUT(worker, queue_moves_between_four_under_load, 120)
+TEST_F(worker, queue_moves_between_four_under_load)
 {
 	struct rig *r = &self->r;
 	struct hammer h[2] = { { 0 }, { 0 } };
@@ -107,7 +107,7 @@ TEST_F_TIMEOUT(worker, queue_moves_between_four_under_load, 120)
 }
 
 /* As a VMM that binds queues anew: who was left is freed at once. */
-TEST_F_TIMEOUT(worker, freed_right_after_its_queue_left, 120)
+TEST_F(worker, freed_right_after_its_queue_left)
 {
 	struct rig *r = &self->r;
 	struct hammer h[2] = { { 0 }, { 0 } };
@@ -135,7 +135,7 @@ TEST_F_TIMEOUT(worker, freed_right_after_its_queue_left, 120)
 }
 
 /* Moved and stopped, started and moved. */
-TEST_F_TIMEOUT(worker, queue_moves_while_it_stops_and_starts, 120)
+TEST_F(worker, queue_moves_while_it_stops_and_starts)
 {
 	struct rig *r = &self->r;
 	struct hammer h[2] = { { 0 }, { 0 } };
@@ -433,7 +433,7 @@ static void own_eight(struct rig *r, int busy, bool held)
 	}
 }
 
-TEST_F_TIMEOUT(eight, are_gone_right_after_kill_9, 60)
+TEST_F(eight, are_gone_right_after_kill_9)
 {
 	int round;
 
@@ -488,7 +488,7 @@ static void end_under_load(struct rig *r, bool by_close)
 	hammer_stop(&h[1]);
 }
 
-TEST_F_TIMEOUT(ends, close_and_reset_owner_with_eight_under_load, 60)
+TEST_F(ends, close_and_reset_owner_with_eight_under_load)
 {
 	struct rig_conf conf = { .class = "null", .num = 256 };
 	int i;

@@ -171,7 +171,7 @@ static u64 best(u64 *v)
 	return v[ROUNDS - 1];
 }
 
-TEST_F_TIMEOUT(budget, neighbour_keeps_a_third_of_its_throughput, 60)
+TEST_F(budget, neighbour_keeps_a_third_of_its_throughput)
 {
 	struct rig *r = &self->r;
 	u64 alone[ROUNDS], beside[ROUNDS], served = 0, start;

@@ -92,7 +92,7 @@ static void take_back(struct pair *p, u64 *written)
 		*written += len;
 }
 
-TEST_F_TIMEOUT(save, nothing_is_lost_or_doubled_across_thousand_stops, 60)
+TEST_F(save, nothing_is_lost_or_doubled_across_thousand_stops)
 {
 	struct pair *p = &self->p;
 	u32 max = variant->num < 3 ? variant->num : 3;

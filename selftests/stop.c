@@ -155,7 +155,7 @@ static void written_free(struct written *w)
 	gmem_shot_free(&w->desc);
 }
 
-TEST_F_TIMEOUT(stop, no_write_and_no_signal_afterwards, 60)
+TEST_F(stop, no_write_and_no_signal_afterwards)
 {
 	struct drv *d = &self->q->drv;
 	struct rig *r = &self->r;
@@ -195,7 +195,7 @@ TEST_F_TIMEOUT(stop, no_write_and_no_signal_afterwards, 60)
 	}
 }
 
-TEST_F_TIMEOUT(stop, nothing_is_lost_or_doubled_across_stops, 120)
+TEST_F(stop, nothing_is_lost_or_doubled_across_stops)
 {
 	struct rig *r = &self->r;
 	struct hammer h = { 0 };

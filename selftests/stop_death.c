@@ -120,7 +120,7 @@ static bool comes_to_rest(struct rig *r, struct vq *q, struct deadline *gone)
 	return still;
 }
 
-TEST_F_TIMEOUT(death, nothing_moves_afterwards, 60)
+TEST_F(death, nothing_moves_afterwards)
 {
 	bool by_signal = variant->end == KILLED || variant->end == HOLDS_FD;
 	struct rig *r = &self->r;

@@ -95,7 +95,7 @@ TEST_F(unload, refused_under_load)
 }
 
 /* The close is the last that needs the code: the thread must be out of it. */
-TEST_F_TIMEOUT(unload, at_once_after_a_close_under_load, 120)
+TEST_F(unload, at_once_after_a_close_under_load)
 {
 	int i;
 
@@ -147,7 +147,7 @@ TEST_F(unload, at_once_after_the_owner_was_killed)
 	EXPECT_EQ(0, unload());
 }
 
-TEST_F_TIMEOUT(unload, hundred_times_in_a_row, 120)
+TEST_F(unload, hundred_times_in_a_row)
 {
 	int i;
 

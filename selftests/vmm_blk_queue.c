@@ -274,7 +274,7 @@ TEST_F(queue, that_broke_can_come_back)
 }
 
 /* Whole starts as well as single queues; what is in flight is up to the threads. */
-TEST_F_TIMEOUT(queue, two_thousand_resets_under_load_leave_nothing_behind, 120)
+TEST_F(queue, two_thousand_resets_under_load_leave_nothing_behind)
 {
 	struct drv_seg segs[3];
 	struct vdisk v;
