@@ -216,19 +216,10 @@ static int vk_net_rx_receive(struct vk_queue *q, struct vk_net_backend *b, u32 b
 static int vk_net_rx_push(struct vk_queue *q, u32 bytes)
 {
 	struct vk_net *net = q->dev->priv;
-	u32 i, nr = net->nr_heads;
-	int err = 0;
+	u32 nr = net->nr_heads;
 
 	net->nr_heads = 0;
-	vring_hold(&q->vring, true);
-	for (i = 0; i < nr && !err; i++) {
-		u32 written = min(bytes, net->heads[i].in_bytes);
-
-		err = vk_queue_push(q, net->heads[i], written);
-		bytes -= written;
-	}
-	vring_hold(&q->vring, false);
-	return err;
+	return vk_queue_push_together(q, net->heads, nr, bytes);
 }
 
 /* A packet of @bytes with the header, in the buffers that were gathered for it. */

@@ -86,13 +86,75 @@ bool vk_queue_spent(const struct vk_budget *b)
 	return b->worker->others_wait || !llist_empty(&b->worker->runnable);
 }
 
-/* Step 7 for one chain. Return: 0 or -EFAULT */
-int vk_queue_push(struct vk_queue *q, struct vring_token token, u32 written)
+/* What was pushed since the last decision was published: call if the driver wants it. */
+static void vk_queue_call(struct vk_queue *q, bool wanted)
+{
+	if (q->stats.requests == q->decided)
+		return;
+	q->decided = q->stats.requests;
+	if (q->latency.nr_waiting)
+		vring_latency_published(&q->latency, local_clock());
+	if (wanted)
+		vk_call_signal(q);
+	else
+		q->stats.calls_suppressed++;
+}
+
+/* Publishes what was pushed since the last decision on a call, and decides. */
+static int vk_queue_flush(struct vk_queue *q)
+{
+	int call;
+
+	if (q->stats.requests == q->decided)
+		return 0;
+	call = vring_flush(&q->vring);
+	if (call < 0)
+		return call;
+	vk_queue_call(q, call);
+	return 0;
+}
+
+/*
+ * A long pass does not keep a driver waiting that sleeps until it is called, or has no
+ * room left: it has its chains by the batch.
+ */
+static int vk_queue_flush_batch(struct vk_queue *q)
+{
+	return q->stats.requests - q->decided < VRING_PUSH_BATCH ? 0 : vk_queue_flush(q);
+}
+
+static int vk_queue_push_one(struct vk_queue *q, struct vring_token token, u32 written)
 {
 	trace_vkick_done(q, token.id, written);
 	q->stats.requests++;
 	q->stats.bytes_in += written;
 	return vring_push(&q->vring, token, written);
+}
+
+/* Step 7 for one chain. Return: 0 or -EFAULT */
+int vk_queue_push(struct vk_queue *q, struct vring_token token, u32 written)
+{
+	return vk_queue_push_one(q, token, written) ?: vk_queue_flush_batch(q);
+}
+
+/*
+ * The same for a request in @nr chains, of which the driver sees all or none; @written
+ * bytes in all, so that each but the last is full. Return: 0 or -EFAULT
+ */
+int vk_queue_push_together(struct vk_queue *q, const struct vring_token *tokens, u32 nr,
+			   u32 written)
+{
+	int err = 0;
+	u32 i, n;
+
+	vring_hold(&q->vring, true);
+	for (i = 0; i < nr && !err; i++) {
+		n = min(written, tokens[i].in_bytes);
+		err = vk_queue_push_one(q, tokens[i], n);
+		written -= n;
+	}
+	vring_hold(&q->vring, false);
+	return err ?: vk_queue_flush_batch(q);
 }
 
 /*
@@ -138,44 +200,17 @@ static int vk_queue_drain_plugged(struct vk_queue *q, struct vk_budget *budget)
 	return ret;
 }
 
-/* Elements pushed since @before were published: call if the driver wants it. */
-static void vk_queue_call(struct vk_queue *q, u64 before, bool wanted)
-{
-	if (q->stats.requests == before)
-		return;
-	if (q->latency.nr_waiting)
-		vring_latency_published(&q->latency, local_clock());
-	if (wanted)
-		vk_call_signal(q);
-	else
-		q->stats.calls_suppressed++;
-}
-
-/* Publishes what was pushed since @before. */
-static int vk_queue_flush(struct vk_queue *q, u64 before)
-{
-	int call;
-
-	if (q->stats.requests == before)
-		return 0;
-	call = vring_flush(&q->vring);
-	if (call < 0)
-		return call;
-	vk_queue_call(q, before, call);
-	return 0;
-}
-
 /*
  * The same for a queue that ran empty, with notifications enabled: see "No kick is
  * lost" in worker.c. Return: 1 if something came in meanwhile, 0, -errno.
  */
-static int vk_queue_finish(struct vk_queue *q, u64 before)
+static int vk_queue_finish(struct vk_queue *q)
 {
 	int ret = vring_finish(&q->vring);
 
 	if (ret < 0)
 		return ret;
-	vk_queue_call(q, before, ret & VRING_CALL);
+	vk_queue_call(q, ret & VRING_CALL);
 	if (!(ret & VRING_MORE))
 		return 0;
 	q->stats.rechecks++;
@@ -183,12 +218,12 @@ static int vk_queue_finish(struct vk_queue *q, u64 before)
 }
 
 /* The same after VK_DRAIN_SHORT: of what is there nobody can make anything yet. */
-static int vk_queue_finish_short(struct vk_queue *q, u64 before)
+static int vk_queue_finish_short(struct vk_queue *q)
 {
 	int ret;
 
 	vk_poll_stop(q);
-	ret = vk_queue_finish(q, before);
+	ret = vk_queue_finish(q);
 	q->dev->class->put_back(q);
 	return ret;
 }
@@ -215,7 +250,6 @@ static int vk_queue_work(struct vk_queue *q, struct vk_budget *budget, u64 since
 static int vk_queue_pass(struct vk_queue *q, struct vk_worker *worker, u64 since)
 {
 	struct vk_budget budget = { .worker = worker };
-	u64 before = q->stats.requests;		/* at the last decision on a call */
 	bool full, waits, few;
 	int err, more;
 
@@ -237,25 +271,23 @@ static int vk_queue_pass(struct vk_queue *q, struct vk_worker *worker, u64 since
 		full = !more && !vk_req_get(q);
 		if (more || (!few && vk_poll_begin(q, worker)) || full || waits) {
 			/* What came before an error is the driver's to have. */
-			err = vk_queue_flush(q, before);
+			err = vk_queue_flush(q);
 			if (more > 0)
 				q->stats.budget_exhausted++;
 			return more < 0 ? more : err ?: more;
 		}
-		more = few ? vk_queue_finish_short(q, before) : vk_queue_finish(q, before);
+		more = few ? vk_queue_finish_short(q) : vk_queue_finish(q);
 		if (more <= 0)
 			return more;
-		before = q->stats.requests;
 	}
 }
 
 /* What the class completes of a queue that takes no more is the driver's to have. */
 static int vk_queue_wind_up(struct vk_queue *q)
 {
-	u64 before = q->stats.requests;
 	int err = vk_req_reap(q);
 
-	return vk_queue_flush(q, before) ?: err;
+	return vk_queue_flush(q) ?: err;
 }
 
 static void vk_queue_account(struct vk_queue *q, u64 since)

@@ -68,6 +68,7 @@ int vk_queue_start(struct vk_queue *q)
 	if (err)
 		goto unlock;
 	q->error = 0;
+	q->decided = q->stats.requests;
 	vring_latency_start(&q->latency);
 	q->poll.idle = false;
 	q->state = VK_RUNNING;

@@ -328,6 +328,7 @@ struct vk_queue {
 	u32 nr_out_iov;			/* [Q] first those that we read */
 	u32 nr_in_iov;			/* [Q] then those that we write */
 	struct vk_poll poll;
+	u64 decided;			/* [Q] stats.requests at the last decision on a call */
 
 	/* Requests, see req.c. */
 	void *reqs;			/* [Q] the array of them */
@@ -443,6 +444,8 @@ void vk_queue_run_locked(struct vk_queue *q, struct vk_worker *worker, u64 since
 void vk_queue_break(struct vk_queue *q, int err);
 bool vk_queue_spent(const struct vk_budget *budget);
 int vk_queue_push(struct vk_queue *q, struct vring_token token, u32 written);
+int vk_queue_push_together(struct vk_queue *q, const struct vring_token *tokens, u32 nr,
+			   u32 written);
 
 /* poll.c. Context: worker, owner's mm; all but poll_all: queue->lock held */
 bool vk_poll_begin(struct vk_queue *q, struct vk_worker *worker);

@@ -257,6 +257,35 @@ TEST_F(notify, each_batch_calls_when_the_driver_wants_it)
 	EXPECT_EQ(100, vdev_get_stats(self->r.fd, 0).calls);
 }
 
+/* A driver that sleeps until it is called, or has no room left, does not wait for the whole of a pass. */
+TEST_F(notify, long_pass_calls_by_the_batch)
+{
+	struct rig_conf conf = { .class = "null", .features = variant->features, .num = 256 };
+	struct vkick_stats stats;
+	struct rig r;
+	struct vq *q = &r.q[0];
+	int i;
+
+	rig_open(&r, &conf);
+	rig_start(&r);
+	worker_went_round(&r);
+	ASSERT_FALSE(drv_enable_call(&q->drv));
+	for (i = 0; i < 256; i++) {
+		CHECK(drv_add1(&q->drv, GMEM_HIGH, 16, true) >= 0, "full");
+	}
+	drv_publish(&q->drv);
+	ev_signal(q->kick);
+	for (i = 0; i < 256; i++) {
+		ASSERT_LE(0, rig_complete(q, NULL));
+	}
+	worker_went_round(&r);
+	stats = vdev_get_stats(r.fd, 0);
+	EXPECT_EQ(4, stats.calls + stats.calls_suppressed);
+	if (!(variant->features & F_EVENT_IDX))
+		EXPECT_EQ(4, stats.calls);
+	rig_close(&r);
+}
+
 TEST_F(notify, driver_that_wants_no_call_gets_none)
 {
 	struct vkick_stats before, after;
