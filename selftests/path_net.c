@@ -7,6 +7,8 @@
  */
 #include "kselftest_harness.h"
 
+#include <sys/mman.h>
+
 #include "lib/net.h"
 
 FIXTURE(net)
@@ -153,7 +155,8 @@ FIXTURE_VARIANT(edge)
 VARIANT(edge, split_mrg, NET_TAP, F_MRG);
 VARIANT(edge, packed, NET_TAP, F_PACKED | F_EVENT_IDX);
 VARIANT(edge, packed_mrg_in_order, NET_TAP, F_PACKED | F_MRG | F_IN_ORDER | F_EVENT_IDX);
-VARIANT(edge, packet_socket, NET_PACKET, F_OWN_HDR | F_MRG | F_EVENT_IDX);
+VARIANT(edge, packet_socket, NET_PACKET, F_OWN_HDR | F_EVENT_IDX);
+VARIANT(edge, packet_socket_mrg, NET_PACKET, F_OWN_HDR | F_MRG | F_EVENT_IDX);
 VARIANT(edge, macvtap, NET_MACVTAP, F_EVENT_IDX);
 
 FIXTURE_SETUP(edge)
@@ -316,6 +319,30 @@ TEST_F(edge, buffer_of_the_wrong_direction_breaks_its_queue_alone)
 	net_peer_send(n, self->frame, 100);
 	EXPECT_EQ(EINVAL, rig_wait_broken(&n->r, n->rx));
 	EXPECT_EQ(drv_base_after(&n->rx->drv, 1), vdev_get_base(n->r.fd, NET_RX));
+}
+
+TEST_F(edge, memory_that_is_gone_breaks_its_queue_alone)
+{
+	struct net *n = &self->n;
+	struct drv_seg out = { NET_TX_BUF, 200, false };
+	u8 *tx = gmem_ptr(&n->r.mem, NET_TX_BUF, GMEM_PAGE), *rx = gmem_ptr(&n->r.mem, NET_RX_BUF, GMEM_PAGE);
+
+	ASSERT_EQ(0, mprotect(tx, GMEM_PAGE, PROT_NONE));
+	rig_submit(n->tx, &out, 1);
+	EXPECT_EQ(EFAULT, rig_wait_broken(&n->r, n->tx));
+	EXPECT_EQ(drv_base_after(&n->tx->drv, 0), vdev_get_base(n->r.fd, NET_TX));
+	net_fill(n, self->frame, 100);
+	net_peer_send(n, self->frame, 100);
+	net_offer(n, 0, n->hdr + 100, 1, 0);
+	net_expect(n, self->frame, 100, n->hdr + 100);
+
+	net_offer(n, 0, n->hdr + 100, 1, 0);
+	ASSERT_EQ(0, mprotect(rx, GMEM_PAGE, PROT_NONE));
+	net_peer_send(n, self->frame, 100);
+	EXPECT_EQ(EFAULT, rig_wait_broken(&n->r, n->rx));
+	EXPECT_TRUE(net_peer_quiet(n));
+	mprotect(tx, GMEM_PAGE, PROT_READ | PROT_WRITE);
+	mprotect(rx, GMEM_PAGE, PROT_READ | PROT_WRITE);
 }
 
 /* Watched, rather than kicked for: nothing else is different. */

@@ -9,13 +9,17 @@
 #include "kselftest_harness.h"
 
 #include <arpa/inet.h>
+#include <linux/bpf.h>
 #include <linux/if_ether.h>
+#include <linux/if_link.h>
 #include <linux/if_packet.h>
 #include <linux/if_tun.h>
+#include <net/if.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 #include "lib/dlog.h"
 #include "lib/net.h"
@@ -191,6 +195,82 @@ TEST_F(flow, header_that_makes_no_sense_loses_its_packet_alone)
 		rig_complete(n->tx, NULL);
 	}
 	ping(n);
+}
+
+/* 5.1.6.2.1: it is a hint, and need not reach as far as the checksum. */
+TEST_F(flow, short_hdr_len_loses_nothing)
+{
+	struct net *n = &self->n;
+	struct virtio_net_hdr hdr = tcp_segment(n, self->frame, 100);
+	struct drv_seg s = { NET_TX_BUF, n->hdr + 100, false };
+	u8 got[200];
+	int peer = gso_peer();
+
+	hdr.gso_type = VIRTIO_NET_HDR_GSO_NONE;
+	hdr.gso_size = 0;
+	hdr.hdr_len = 0;
+	gmem_fill(&n->r.mem, NET_TX_BUF, 0, n->hdr);
+	net_write(n, NET_TX_BUF, &hdr, sizeof(hdr));
+	net_write(n, NET_TX_BUF + n->hdr, self->frame, 100);
+	rig_submit(n->tx, &s, 1);
+	rig_complete(n->tx, NULL);
+	ASSERT_EQ(sizeof(hdr) + 100, recv(peer, got, sizeof(got), 0));
+	EXPECT_EQ(0, memcmp(got + sizeof(hdr), self->frame, 100));
+	EXPECT_EQ(0, net_dropped(n, NET_TX));
+	close(peer);
+}
+
+/* ---- frames that are no socket buffers ---- */
+
+/* All that comes in at @from goes out at @to, by XDP. Return: what keeps it so, or -1 if this kernel has no BPF. */
+static int xdp_redirect(const char *from, const char *to)
+{
+	struct bpf_insn insns[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_1, .imm = if_nametoindex(to) },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_2, .imm = 0 },
+		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_redirect },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	union bpf_attr load = {
+		.prog_type = BPF_PROG_TYPE_XDP, .license = (u64)"GPL", .insns = (u64)insns, .insn_cnt = 4,
+	}, attach = {
+		.link_create = { .attach_type = BPF_XDP, .target_ifindex = if_nametoindex(from), .flags = XDP_FLAGS_DRV_MODE },
+	};
+	int prog = syscall(__NR_bpf, BPF_PROG_LOAD, &load, sizeof(load)), link;
+
+	if (prog < 0 && errno == ENOSYS)
+		return -1;
+	CHECK(prog >= 0, "BPF_PROG_LOAD: %s", strerror(errno));
+	attach.link_create.prog_fd = prog;
+	link = syscall(__NR_bpf, BPF_LINK_CREATE, &attach, sizeof(attach));
+	CHECK(link >= 0, "BPF_LINK_CREATE: %s", strerror(errno));
+	close(prog);
+	return link;
+}
+
+TEST_F(flow, frames_of_an_xdp_program_arrive_as_they_were)
+{
+	struct net *n = &self->n;
+	int link, sock, i;
+
+	shell("modprobe -qa veth; ip link add veth0 type veth peer name veth1; ip link set veth0 up; ip link set veth1 up");
+	net_wait_link("veth1", "veth0");
+	link = xdp_redirect("veth0", "tap0");
+	if (link < 0)
+		SKIP(return, "this kernel has no BPF");
+	sock = net_packet_socket("veth1", ETH_P_ALL);
+	for (i = 0; i < 50; i++) {
+		net_fill(n, self->frame, 100);
+		net_offer(n, 0, n->hdr + 100, 1, 0);
+		ASSERT_EQ(100, send(sock, self->frame, 100, 0));
+		net_expect(n, self->frame, 100, n->hdr + 100);
+	}
+	/* Those that find no buffers go with the queue's backend, or the tap. */
+	for (i = 0; i < 20; i++)
+		ASSERT_EQ(100, send(sock, self->frame, 100, 0));
+	net_set_backend(n, NET_RX, -1);
+	close(sock);
+	close(link);
 }
 
 /* ---- backends that have no room ---- */
