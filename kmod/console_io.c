@@ -95,6 +95,9 @@ int vk_console_tx_drain(struct vk_queue *q, struct vk_budget *budget)
 
 	WRITE_ONCE(end->waits, false);
 	while (!vk_queue_spent(budget)) {
+		err = vk_queue_flush_batch(q);
+		if (err)
+			return err;
 		err = vring_pop(&q->vring, &q->chain);
 		if (err <= 0)
 			return err ?: VK_DRAINED;
@@ -156,6 +159,9 @@ int vk_console_rx_drain(struct vk_queue *q, struct vk_budget *budget)
 	if (!end->file)
 		return VK_DRAIN_WAITS;
 	while (!vk_queue_spent(budget)) {
+		ret = vk_queue_flush_batch(q);
+		if (ret)
+			return ret;
 		ret = vring_pop(&q->vring, &q->chain);
 		if (ret <= 0)
 			return ret ?: VK_DRAINED;

@@ -216,10 +216,19 @@ static int vk_net_rx_receive(struct vk_queue *q, struct vk_net_backend *b, u32 b
 static int vk_net_rx_push(struct vk_queue *q, u32 bytes)
 {
 	struct vk_net *net = q->dev->priv;
-	u32 nr = net->nr_heads;
+	u32 i, nr = net->nr_heads;
+	int err = 0;
 
 	net->nr_heads = 0;
-	return vk_queue_push_together(q, net->heads, nr, bytes);
+	vring_hold(&q->vring, true);
+	for (i = 0; i < nr && !err; i++) {
+		u32 written = min(bytes, net->heads[i].in_bytes);
+
+		err = vk_queue_push(q, net->heads[i], written);
+		bytes -= written;
+	}
+	vring_hold(&q->vring, false);
+	return err;
 }
 
 /* A packet of @bytes with the header, in the buffers that were gathered for it. */
@@ -263,6 +272,9 @@ int vk_net_rx_drain(struct vk_queue *q, struct vk_budget *budget)
 
 	WRITE_ONCE(b->waits, false);
 	for (; !vk_queue_spent(budget); budget->requests++) {
+		ret = vk_queue_flush_batch(q);
+		if (ret)
+			return ret;
 		bytes = vk_net_rx_peek(net, b);
 		if (!bytes) {
 			if (vk_net_backend_wait_rx(b))

@@ -238,6 +238,9 @@ static int vk_net_tx_loop(struct vk_queue *q, struct vk_net_backend *b, bool bat
 	int err;
 
 	while (!vk_queue_spent(budget)) {
+		err = vk_queue_flush_batch(q);
+		if (err)
+			return err;
 		err = vring_pop(&q->vring, &q->chain);
 		if (err <= 0)
 			return err ?: VK_DRAINED;

@@ -116,45 +116,21 @@ static int vk_queue_flush(struct vk_queue *q)
 
 /*
  * A long pass does not keep a driver waiting that sleeps until it is called, or has no
- * room left: it has its chains by the batch.
+ * room left: it has its chains by the batch. For between two requests: if this fails
+ * there is no chain in hand that might be put back though it is used. Return: 0 or -EFAULT
  */
-static int vk_queue_flush_batch(struct vk_queue *q)
+int vk_queue_flush_batch(struct vk_queue *q)
 {
 	return q->stats.requests - q->decided < VRING_PUSH_BATCH ? 0 : vk_queue_flush(q);
-}
-
-static int vk_queue_push_one(struct vk_queue *q, struct vring_token token, u32 written)
-{
-	trace_vkick_done(q, token.id, written);
-	q->stats.requests++;
-	q->stats.bytes_in += written;
-	return vring_push(&q->vring, token, written);
 }
 
 /* Step 7 for one chain. Return: 0 or -EFAULT */
 int vk_queue_push(struct vk_queue *q, struct vring_token token, u32 written)
 {
-	return vk_queue_push_one(q, token, written) ?: vk_queue_flush_batch(q);
-}
-
-/*
- * The same for a request in @nr chains, of which the driver sees all or none; @written
- * bytes in all, so that each but the last is full. Return: 0 or -EFAULT
- */
-int vk_queue_push_together(struct vk_queue *q, const struct vring_token *tokens, u32 nr,
-			   u32 written)
-{
-	int err = 0;
-	u32 i, n;
-
-	vring_hold(&q->vring, true);
-	for (i = 0; i < nr && !err; i++) {
-		n = min(written, tokens[i].in_bytes);
-		err = vk_queue_push_one(q, tokens[i], n);
-		written -= n;
-	}
-	vring_hold(&q->vring, false);
-	return err ?: vk_queue_flush_batch(q);
+	trace_vkick_done(q, token.id, written);
+	q->stats.requests++;
+	q->stats.bytes_in += written;
+	return vring_push(&q->vring, token, written);
 }
 
 /*
@@ -167,6 +143,9 @@ static int vk_queue_drain(struct vk_queue *q, struct vk_budget *budget)
 	int err;
 
 	while (!vk_queue_spent(budget)) {
+		err = vk_queue_flush_batch(q);
+		if (err)
+			return err;
 		req = vk_req_get(q);
 		if (!req)
 			return VK_DRAINED;

@@ -226,7 +226,8 @@ struct vk_class_ioctl {
  * @discard: with @finish: let go of what @finish would have; the driver gets nothing.
  *	Context: process, without the owner's mm
  * @drain: for a class whose backend has a say in when it works, in place of @serve: pop,
- *	do and vk_queue_push() until @budget is spent. Backends may wake its queues
+ *	do and vk_queue_push(), with vk_queue_flush_batch() before each request, until
+ *	@budget is spent. Backends may wake its queues
  *	until @disown. Context: as @serve. Return: enum vk_drained or -errno
  * @put_back: with @drain: unpop what VK_DRAIN_SHORT left. Context: as @serve
  * @has_work: with @drain: whether @drain would find something to do, for who polls. One
@@ -444,8 +445,7 @@ void vk_queue_run_locked(struct vk_queue *q, struct vk_worker *worker, u64 since
 void vk_queue_break(struct vk_queue *q, int err);
 bool vk_queue_spent(const struct vk_budget *budget);
 int vk_queue_push(struct vk_queue *q, struct vring_token token, u32 written);
-int vk_queue_push_together(struct vk_queue *q, const struct vring_token *tokens, u32 nr,
-			   u32 written);
+int vk_queue_flush_batch(struct vk_queue *q);
 
 /* poll.c. Context: worker, owner's mm; all but poll_all: queue->lock held */
 bool vk_poll_begin(struct vk_queue *q, struct vk_worker *worker);

@@ -345,6 +345,27 @@ TEST_F(edge, memory_that_is_gone_breaks_its_queue_alone)
 	mprotect(rx, GMEM_PAGE, PROT_READ | PROT_WRITE);
 }
 
+/* 200 that came while the queue stood still, for which it takes one pass, or two. */
+TEST_F(edge, waiting_frames_are_shown_by_the_batch)
+{
+	struct net *n = &self->n;
+	struct vkick_stats before, after;
+	u32 i;
+
+	ASSERT_EQ(0, __vdev_set_running(n->r.fd, NET_RX, 0));
+	net_fill(n, self->frame, 60);
+	for (i = 0; i < 200; i++) {
+		net_offer(n, i * 256, n->hdr + 60, 1, 0);
+		net_peer_send(n, self->frame, 60);
+	}
+	before = vdev_get_stats(n->r.fd, NET_RX);
+	ASSERT_EQ(0, __vdev_set_running(n->r.fd, NET_RX, 1));
+	for (i = 0; i < 200; i++)
+		rig_complete(n->rx, NULL);
+	after = vdev_get_stats(n->r.fd, NET_RX);
+	EXPECT_LE(4, after.calls + after.calls_suppressed - before.calls - before.calls_suppressed);
+}
+
 /* Watched, rather than kicked for: nothing else is different. */
 TEST_F(edge, polled_queues_lose_nothing)
 {

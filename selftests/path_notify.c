@@ -8,6 +8,8 @@
  */
 #include "kselftest_harness.h"
 
+#include <sys/mman.h>
+
 #include "lib/hammer.h"
 #include "lib/rig.h"
 
@@ -284,6 +286,37 @@ TEST_F(notify, long_pass_calls_by_the_batch)
 	if (!(variant->features & F_EVENT_IDX))
 		EXPECT_EQ(4, stats.calls);
 	rig_close(&r);
+}
+
+/* The driver's wish cannot be read at the first batch's end: what is used by then is used, and is not given out again. */
+TEST(queue_that_breaks_between_two_requests_says_where)
+{
+	struct rig_conf conf = { .class = "null", .features = F_EVENT_IDX, .num = 4096, .max_segs = 1 };
+	struct vq *q;
+	struct rig r;
+	u8 *avail;
+	int i;
+
+	/* used_event has a page of its own. */
+	avail = mmap(NULL, 3 * GMEM_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, avail);
+	rig_lay_out(&r, &conf);
+	q = &r.q[0];
+	q->drv.avail = (void *)avail;
+	rig_attach(&r, "null");
+	rig_start(&r);
+	worker_went_round(&r);
+	for (i = 0; i < 200; i++)
+		CHECK(drv_add1(&q->drv, GMEM_HIGH, 16, true) >= 0, "full");
+	ASSERT_EQ(0, mprotect(avail + 2 * GMEM_PAGE, GMEM_PAGE, PROT_NONE));
+	drv_publish(&q->drv);
+	ev_signal(q->kick);
+	EXPECT_EQ(EFAULT, rig_wait_broken(&r, q));
+	EXPECT_EQ(64, q->drv.used->idx);
+	EXPECT_EQ(64, vdev_get_base(r.fd, 0));
+	mprotect(avail + 2 * GMEM_PAGE, GMEM_PAGE, PROT_READ | PROT_WRITE);
+	rig_close(&r);
+	munmap(avail, 3 * GMEM_PAGE);
 }
 
 TEST_F(notify, driver_that_wants_no_call_gets_none)
