@@ -159,7 +159,7 @@ TEST_F(abi, refused_backend_leaves_the_old_one_at_work)
 	net_peer_expect(&self->n, frame, 100);
 }
 
-TEST_F(abi, same_backend_again_changes_nothing)
+TEST_F(abi, same_backend_again_leaves_it_at_work)
 {
 	struct net *n = &self->n;
 	u8 frame[100];

@@ -400,6 +400,9 @@ int main(int argc, char **argv)
 
 	fuzz_start(&all.f);
 	for (i = 0; fuzz_goes_on(&all.f, ioctls_made()); i++) {
+		/* So that who ends a long run knows how far it was. */
+		if (i && i % 1000 == 0)
+			printf("# %llu ioctls so far\n", (unsigned long long)ioctls_made());
 		struct name name = all.f.replay ? parse_name(all.f.replay) : next_name(i);
 
 		if (run(&name))

@@ -147,16 +147,15 @@ static void map_ram(struct vm *vm)
 		};
 }
 
-/* Linux with page tables of four levels has no use for more. */
+/* As much as Linux with page tables of four levels takes for memory. */
 #define MAX_ADDRESS_BITS	46
 
 static void place_high_window(struct vm *vm)
 {
 	const struct ram_region *last = &vm->ram[vm->nr_ram - 1];
 	u32 bits = cpuid_address_bits(vm->cpuid);
-	u64 at;
+	u64 at = 1UL << (bits < MAX_ADDRESS_BITS ? bits : MAX_ADDRESS_BITS) >> 1;
 
-	at = 1UL << ((bits < MAX_ADDRESS_BITS ? bits : MAX_ADDRESS_BITS) - 1);
 	if (at > LAYOUT_RAM_HIGH && last->gpa + last->bytes <= at)
 		vm->high_window = at;
 }

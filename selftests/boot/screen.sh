@@ -7,14 +7,14 @@
 # shellcheck disable=SC2154 # $tmp is the caller's
 screen() { tmux -f /dev/null -S "$tmp/tmux" "$@"; }
 
-# screen_start COLUMNS ROWS COMMAND: a shell's.
+# screen_start COLUMNS ROWS COMMAND: a shell's. What it says is kept in $tmp/screen.console as well, for who looks for complaints.
 screen_start()
 {
 	screen_end
 	rm -f "$tmp/screen" "$tmp/screen.status"
 	mkfifo "$tmp/screen"
 	exec {screen_out}<>"$tmp/screen"
-	screen new-session -d -x "$1" -y "$2" "($3); echo \$? >'$tmp/screen.status'" \; set -g remain-on-exit on \; pipe-pane -O "exec cat >'$tmp/screen'"
+	screen new-session -d -x "$1" -y "$2" "($3); echo \$? >'$tmp/screen.status'" \; set -g remain-on-exit on \; pipe-pane -O "exec tee -a '$tmp/screen.console' >'$tmp/screen'"
 }
 
 screen_end() { ! [ -S "$tmp/tmux" ] || screen kill-server 2>/dev/null; }
