@@ -36,6 +36,9 @@ int vk_call_set(struct vk_queue *q, struct eventfd_ctx **slot, int fd)
 			eventfd_ctx_put(ctx);
 		return -EINTR;
 	}
+	/* What came before is for whoever was to be called then. */
+	if (slot == &q->call)
+		vk_hold_release(q);
 	swap(ctx, *slot);
 	mutex_unlock(&q->lock);
 	if (ctx)
@@ -43,7 +46,7 @@ int vk_call_set(struct vk_queue *q, struct eventfd_ctx **slot, int fd)
 	return 0;
 }
 
-/* Context: queue->lock held, from the worker. */
+/* Context: queue->lock held. */
 void vk_call_signal(struct vk_queue *q)
 {
 	if (!q->call)

@@ -81,6 +81,7 @@ void vk_poll_stop(struct vk_queue *q)
 {
 	lockdep_assert_held(&q->lock);
 	WRITE_ONCE(q->poll.active, false);
+	vk_hold_release(q);
 }
 
 static bool vk_poll_has_work(struct vk_queue *q)
@@ -103,8 +104,10 @@ static bool vk_poll_look(struct vk_queue *q, struct vk_worker *worker)
 		vk_queue_run_locked(q, worker, now);
 		return poll->active;
 	}
-	if (now - poll->idle_since < poll->window_ns && !need_resched())
+	if (now - poll->idle_since < poll->window_ns && !need_resched()) {
+		vk_hold_nothing_came(q, now);
 		return true;
+	}
 	q->stats.poll_misses++;
 	WRITE_ONCE(poll->active, false);
 	poll->window_ns = 0;
@@ -115,10 +118,10 @@ static bool vk_poll_look(struct vk_queue *q, struct vk_worker *worker)
 
 /**
  * vk_poll_all() - watch those of the worker's queues that are to be watched
- * @worker: with nothing runnable; clears worker->polls if no queue is left
+ * @worker: its worker->polls is cleared if no queue is left
  *
- * Context: worker, owner's mm. Returns after VK_POLL_ROUND_NS, or when a queue
- * becomes runnable.
+ * Context: worker, owner's mm. Looks at each once at least. Returns after
+ * VK_POLL_ROUND_NS, or when a queue is runnable.
  */
 void vk_poll_all(struct vk_worker *worker)
 {

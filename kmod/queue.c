@@ -94,10 +94,10 @@ static void vk_queue_call(struct vk_queue *q, bool wanted)
 	q->decided = q->stats.requests;
 	if (q->latency.nr_waiting)
 		vring_latency_published(&q->latency, local_clock());
-	if (wanted)
-		vk_call_signal(q);
-	else
+	if (!wanted)
 		q->stats.calls_suppressed++;
+	else if (!vk_hold_call(q))
+		vk_call_signal(q);
 }
 
 /* Publishes what was pushed since the last decision on a call, and decides. */
@@ -220,6 +220,8 @@ static int vk_queue_work(struct vk_queue *q, struct vk_budget *budget, u64 since
 		ret = vring_disable_notify(&q->vring);
 	if (!ret)
 		ret = vk_queue_drain_plugged(q, budget);
+	if (budget->requests != served)
+		vk_hold_request_came(q);
 	if (q->stats.requests != before || budget->requests != served)
 		vk_poll_work_came(q, since);
 	return ret;
@@ -317,6 +319,7 @@ void vk_queue_run_locked(struct vk_queue *q, struct vk_worker *worker, u64 since
 		more = vk_log_ring(q) ?: more;
 	if (q->stats.requests != before)
 		vk_queue_account(q, since);
+	vk_hold_pass_ended(q);
 	if (more < 0)
 		vk_queue_break(q, more);
 	else if (more)

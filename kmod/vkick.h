@@ -278,6 +278,7 @@ struct vk_stats {
 	u64 poll_hits;
 	u64 poll_misses;
 	u64 dropped;
+	u64 calls_held;
 };
 
 /* Busy polling, see poll.c. */
@@ -287,6 +288,16 @@ struct vk_poll {
 	u64 window_ns;			/* [Q] for how long, the next time */
 	bool idle;			/* [Q] the last pass found nothing more */
 	u64 idle_since;			/* [Q] local_clock() of when that began */
+};
+
+/* A call that is held back, see hold.c. */
+struct vk_hold {
+	bool owed;			/* [Q] and all below: it is yet to be made */
+	bool paid;			/* a request came since */
+	u64 since;			/* local_clock() */
+	u64 used;			/* stats.requests then */
+	u32 skip;			/* calls that are not held after one in vain... */
+	u32 left;			/* ...and how many of these are to come */
 };
 
 enum vk_queue_state {
@@ -329,6 +340,7 @@ struct vk_queue {
 	u32 nr_out_iov;			/* [Q] first those that we read */
 	u32 nr_in_iov;			/* [Q] then those that we write */
 	struct vk_poll poll;
+	struct vk_hold hold;
 	u64 decided;			/* [Q] stats.requests at the last decision on a call */
 
 	/* Requests, see req.c. */
@@ -452,6 +464,13 @@ bool vk_poll_begin(struct vk_queue *q, struct vk_worker *worker);
 void vk_poll_work_came(struct vk_queue *q, u64 when);
 void vk_poll_stop(struct vk_queue *q);
 void vk_poll_all(struct vk_worker *worker);
+
+/* hold.c. Context: queue->lock held; all but release: worker */
+bool vk_hold_call(struct vk_queue *q);
+void vk_hold_request_came(struct vk_queue *q);
+void vk_hold_release(struct vk_queue *q);
+void vk_hold_pass_ended(struct vk_queue *q);
+void vk_hold_nothing_came(struct vk_queue *q, u64 now);
 
 /* req.c. done: any context, irqs off too. Others: queue->lock held */
 void vk_req_done(struct vk_req *req, int error);

@@ -4,7 +4,7 @@
  *
  * in:  vk_worker_wake() from kicks, completions, backends, starts, and passes that ran out of
  *      budget
- * out: vk_queue_run(); vk_poll_all() when nothing is runnable
+ * out: vk_queue_run(); after each round vk_poll_all()
  *
  * No kick is lost. A queue is runnable while its VK_QUEUE_RUNNABLE bit is set; who
  * sets the bit puts the queue on the list and wakes the thread. The thread takes
@@ -106,7 +106,8 @@ static bool vk_worker_work(void *data)
 	kcov_remote_start_common(worker->dev->kcov_handle);
 	if (list)
 		vk_worker_round(worker, list);
-	else
+	/* Also if there is always something runnable: who is watched does not kick. */
+	if (worker->polls)
 		vk_poll_all(worker);
 	kcov_remote_stop();
 	vk_task_leave(worker->task);

@@ -9,40 +9,9 @@
  */
 #include "kselftest_harness.h"
 
-#include <sched.h>
 #include <signal.h>
 
-#include "lib/rig.h"
-
-#define LONG_US		10000000U
-/*
- * A driver that came back after this long makes the worker poll for about twice as
- * long; what is done to it meanwhile must not wait for the end of that.
- */
-#define GAP_MS		700
-#define PROMPT_MS	GAP_MS
-
-/*
- * The worker gives a poll up when somebody else wants its CPU. So that this is not us,
- * this process has one CPU, and the worker the others.
- */
-static void keep_apart(void)
-{
-	pid_t tid = proc_thread("vkick-null-");
-	cpu_set_t mine, its;
-	int cpu;
-
-	CHECK(!sched_getaffinity(tid, sizeof(its), &its), "sched_getaffinity");
-	if (CPU_COUNT(&its) < 2)
-		return;
-	for (cpu = 0; !CPU_ISSET(cpu, &its); cpu++)
-		;
-	CPU_ZERO(&mine);
-	CPU_SET(cpu, &mine);
-	CPU_CLR(cpu, &its);
-	CHECK(!sched_setaffinity(0, sizeof(mine), &mine), "sched_setaffinity");
-	CHECK(!sched_setaffinity(tid, sizeof(its), &its), "sched_setaffinity");
-}
+#include "lib/polled.h"
 
 FIXTURE(poll)
 {
@@ -69,67 +38,13 @@ FIXTURE_SETUP(poll)
 
 	rig_open(&self->r, &conf);
 	self->q = &self->r.q[0];
-	keep_apart();
+	polled_keep_apart();
 	rig_start(&self->r);
 }
 
 FIXTURE_TEARDOWN(poll)
 {
 	rig_close(&self->r);
-}
-
-/* One request, by a driver that watches the ring and wants no calls. */
-static bool quick_request(struct vq *q)
-{
-	struct deadline end = deadline_in(DEADLINE_MS);
-	bool kicked;
-
-	CHECK(drv_add1(&q->drv, GMEM_FAR, 16, true) >= 0, "full");
-	kicked = drv_kick(&q->drv, q->kick);
-	while (drv_get(&q->drv, NULL) < 0) {
-		CHECK(!deadline_passed(&end), "no used element: a kick was lost");
-		sched_yield();
-	}
-	return kicked;
-}
-
-/* Requests one after the other until the worker polls for the next one. */
-static void make_it_poll(struct rig *r, struct vq *q, u32 us)
-{
-	struct deadline end = deadline_in(DEADLINE_MS);
-	struct vkick_stats s;
-
-	vdev_set_poll(r->fd, q->index, us);
-	drv_disable_call(&q->drv);
-	do {
-		CHECK(!deadline_passed(&end), "it does not poll");
-		quick_request(q);
-		s = vdev_get_stats(r->fd, q->index);
-	} while (s.poll_hits < 8 || s.poll_window_ns < 1000);
-}
-
-/*
- * The worker is at the start of a poll of some 2 * GAP_MS. It gives up whenever somebody
- * else wants its CPU, and then begins anew with short ones.
- */
-static void make_it_poll_long(struct rig *r, struct vq *q)
-{
-	struct deadline end = deadline_in(DEADLINE_MS);
-	pid_t tid = proc_thread("vkick-null-");
-	struct vkick_stats s = { 0 };
-	int never = ev_new();
-
-	keep_apart();
-	do {
-		CHECK(!deadline_passed(&end), "it does not poll for long: the window is %llu ns",
-		      (unsigned long long)s.poll_window_ns);
-		if (!s.poll_window_ns)
-			make_it_poll(r, q, LONG_US);
-		ev_wait(never, GAP_MS);
-		quick_request(q);
-		s = vdev_get_stats(r->fd, q->index);
-	} while (s.poll_window_ns < GAP_MS * 1500000ULL || proc_state(tid) != 'R');
-	close(never);
 }
 
 /* ---- what it saves ---- */
@@ -139,10 +54,10 @@ TEST_F(poll, driver_that_answers_within_the_window_seldom_kicks)
 	struct vkick_stats a, b;
 	int i, kicks = 0;
 
-	make_it_poll(&self->r, self->q, 100000);
+	polled_make(&self->r, self->q, 100000);
 	a = vdev_get_stats(self->r.fd, 0);
 	for (i = 0; i < 2000; i++)
-		kicks += quick_request(self->q);
+		kicks += polled_request(self->q);
 	b = vdev_get_stats(self->r.fd, 0);
 	TH_LOG("2000 requests, %d kicks, %llu poll hits, %llu misses", kicks,
 	       (unsigned long long)(b.poll_hits - a.poll_hits),
@@ -160,19 +75,19 @@ TEST_F(poll, without_a_timeout_nothing_is_polled)
 
 	drv_disable_call(&self->q->drv);
 	for (i = 0; i < 500; i++)
-		quick_request(self->q);
+		polled_request(self->q);
 	s = vdev_get_stats(self->r.fd, 0);
 	EXPECT_EQ(0, s.poll_hits);
 	EXPECT_EQ(0, s.poll_misses);
 	EXPECT_EQ(0, s.poll_window_ns);
 
 	/* Nor once it is off again. */
-	make_it_poll(&self->r, self->q, 100000);
+	polled_make(&self->r, self->q, 100000);
 	vdev_set_poll(self->r.fd, 0, 0);
-	quick_request(self->q);
+	polled_request(self->q);
 	s = vdev_get_stats(self->r.fd, 0);
 	for (i = 0; i < 100; i++)
-		quick_request(self->q);
+		polled_request(self->q);
 	EXPECT_EQ(s.poll_hits, vdev_get_stats(self->r.fd, 0).poll_hits);
 	EXPECT_EQ(0, vdev_get_stats(self->r.fd, 0).poll_window_ns);
 }
@@ -181,14 +96,14 @@ TEST_F(poll, window_is_never_above_the_timeout)
 {
 	int i;
 
-	make_it_poll(&self->r, self->q, 50000);
+	polled_make(&self->r, self->q, 50000);
 	for (i = 0; i < 200; i++) {
-		quick_request(self->q);
+		polled_request(self->q);
 		ASSERT_GE(50000000, vdev_get_stats(self->r.fd, 0).poll_window_ns);
 	}
 	vdev_set_poll(self->r.fd, 0, 20);
 	for (i = 0; i < 200; i++) {
-		quick_request(self->q);
+		polled_request(self->q);
 		ASSERT_GE(20000, vdev_get_stats(self->r.fd, 0).poll_window_ns);
 	}
 }
@@ -231,7 +146,7 @@ TEST_F(poll, idle_queue_lets_the_worker_sleep)
 	int round, never = ev_new();
 
 	for (round = 0; round < 3; round++) {
-		make_it_poll(&self->r, self->q, 10000);
+		polled_make(&self->r, self->q, 10000);
 		wait_asleep(tid);
 		a = rest_of(tid);
 		EXPECT_FALSE(ev_wait(never, 5 * QUIET_MS));
@@ -248,9 +163,9 @@ TEST_F(poll, window_follows_what_polling_is_worth)
 	struct vkick_stats s;
 	int i;
 
-	make_it_poll(&self->r, self->q, 5000);
+	polled_make(&self->r, self->q, 5000);
 	for (i = 0; i < 20; i++) {
-		quick_request(self->q);
+		polled_request(self->q);
 		wait_asleep(tid);
 		s = vdev_get_stats(self->r.fd, 0);
 		if (!s.poll_window_ns)
@@ -258,10 +173,10 @@ TEST_F(poll, window_follows_what_polling_is_worth)
 	}
 	EXPECT_EQ(0, s.poll_window_ns);
 	/* Once it is not, a request at such a gap costs no poll at all. */
-	quick_request(self->q);
+	polled_request(self->q);
 	wait_asleep(tid);
 	EXPECT_EQ(s.poll_misses, vdev_get_stats(self->r.fd, 0).poll_misses);
-	make_it_poll(&self->r, self->q, 200000);
+	polled_make(&self->r, self->q, 200000);
 	EXPECT_LT(0, vdev_get_stats(self->r.fd, 0).poll_window_ns);
 }
 
@@ -275,12 +190,30 @@ TEST(poll_of_one_queue_does_not_delay_its_sibling)
 
 	rig_open(&r, &conf);
 	rig_start(&r);
-	make_it_poll_long(&r, &r.q[0]);
+	polled_for_long(&r, &r.q[0]);
 	start = now_ns();
 	for (i = 0; i < 50; i++)
 		rig_ping(&r.q[1]);
-	EXPECT_GT(PROMPT_MS * 1000000ULL, now_ns() - start);
-	quick_request(&r.q[0]);
+	EXPECT_GT(POLLED_PROMPT_MS * 1000000ULL, now_ns() - start);
+	polled_request(&r.q[0]);
+	rig_close(&r);
+}
+
+/* The hog is runnable again after each of its passes, and nobody kicks for a queue that is watched. */
+TEST(queue_that_is_watched_is_served_beside_a_hog)
+{
+	struct rig_conf conf = { .class = "null", .max_segs = 1 };
+	struct rig r;
+	int i;
+
+	rig_open(&r, &conf);
+	rig_make_self_refilling(&r, 1, 64);
+	vdev_start(r.fd, 0);
+	polled_for_long(&r, &r.q[0]);
+	vdev_start(r.fd, 1);
+	for (i = 0; i < 50; i++)
+		polled_request(&r.q[0]);
+	ASSERT_EQ(1, vdev_get_stats(r.fd, 1).running);
 	rig_close(&r);
 }
 
@@ -290,11 +223,11 @@ TEST_F(poll, both_queues_may_poll_on_one_worker)
 	struct vkick_stats a, b;
 	int i;
 
-	make_it_poll(r, &r->q[0], 100000);
-	make_it_poll(r, &r->q[1], 100000);
+	polled_make(r, &r->q[0], 100000);
+	polled_make(r, &r->q[1], 100000);
 	for (i = 0; i < 500; i++) {
-		quick_request(&r->q[0]);
-		quick_request(&r->q[1]);
+		polled_request(&r->q[0]);
+		polled_request(&r->q[1]);
 	}
 	a = vdev_get_stats(r->fd, 0);
 	b = vdev_get_stats(r->fd, 1);
@@ -350,10 +283,10 @@ TEST(no_call_waits_for_the_end_of_a_poll)
 
 		rig_open(&r, &conf);
 		rig_start(&r);
-		make_it_poll_long(&r, &r.q[0]);
+		polled_for_long(&r, &r.q[0]);
 		start = now_ns();
 		end_poll(&r, how);
-		EXPECT_GT(PROMPT_MS * 1000000ULL, now_ns() - start)
+		EXPECT_GT(POLLED_PROMPT_MS * 1000000ULL, now_ns() - start)
 			TH_LOG("way %d", how);
 		rig_close(&r);
 	}
@@ -372,14 +305,14 @@ TEST(owner_dies_at_once_in_a_poll)
 
 		rig_open(&r, &conf);
 		rig_start(&r);
-		make_it_poll_long(&r, &r.q[0]);
+		polled_for_long(&r, &r.q[0]);
 		ev_signal(ready);
 		for (;;)
 			pause();
 	}
 	ASSERT_TRUE(ev_wait(ready, DEADLINE_MS));
 	ASSERT_EQ(0, kill(pid, SIGKILL));
-	gone = deadline_in(PROMPT_MS);
+	gone = deadline_in(POLLED_PROMPT_MS);
 	ASSERT_EQ(pid, waitpid(pid, NULL, 0));
 	while (proc_threads_named("vkick-null-")) {
 		ASSERT_FALSE(deadline_passed(&gone));
@@ -408,12 +341,12 @@ TEST_F(poll, no_kick_is_lost_when_a_poll_ends)
 	u64 seed = 7;
 	int i;
 
-	make_it_poll(&self->r, self->q, 1500);
+	polled_make(&self->r, self->q, 1500);
 	for (i = 0; i < THOUGHTS; i++) {
 		u64 r = prng(&seed);
 
 		think((r >> 8) % (r % 4 ? 800000 : 2500000));
-		quick_request(self->q);
+		polled_request(self->q);
 	}
 	s = vdev_get_stats(self->r.fd, 0);
 	TH_LOG("%llu kicks, %llu hits, %llu misses",
@@ -461,14 +394,14 @@ TEST_F(poll, completions_are_polled_for)
 	vdev_set_latency(self->r.fd, 200000);
 	asleep = sleeps(tid);
 	for (i = 0; i < 300; i++)
-		quick_request(self->q);
+		polled_request(self->q);
 	asleep = sleeps(tid) - asleep;
 
-	make_it_poll(&self->r, self->q, 100000);
+	polled_make(&self->r, self->q, 100000);
 	a = vdev_get_stats(self->r.fd, 0);
 	polled = sleeps(tid);
 	for (i = 0; i < 300; i++)
-		quick_request(self->q);
+		polled_request(self->q);
 	polled = sleeps(tid) - polled;
 	b = vdev_get_stats(self->r.fd, 0);
 	TH_LOG("%ld sleeps without polling, %ld with; %llu hits, %llu misses",

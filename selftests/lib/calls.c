@@ -11,6 +11,7 @@
 #include "vdev.h"
 
 #include <errno.h>
+#include <linux/virtio_net.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -29,7 +30,8 @@ int calls_any_event(u64 *state)
 /* Mostly those under traffic. */
 int calls_any_device(u64 *state)
 {
-	static const u8 common[] = { 0, 0, 0, 0, 1, 1, 1, 2, 2, 3, STAGE_DISK, STAGE_DISK, STAGE_DISK, STAGE_CONSOLE, STAGE_CONSOLE };
+	static const u8 common[] = { 0, 0, 0, 0, 1, 1, 1, 2, 2, 3, STAGE_DISK, STAGE_DISK, STAGE_DISK,
+		STAGE_CONSOLE, STAGE_CONSOLE, STAGE_NIC, STAGE_NIC };
 
 	if (fuzz_one_in(state, 64))
 		return fuzz_one_in(state, 2) ? -1 : calls_any_event(state);
@@ -113,8 +115,11 @@ static int reset_owner(struct stage *s, u64 *state)
 
 static u64 some_features(struct stage *s, u64 *state)
 {
-	u64 v = s->offered[0] & (prng(state) | F_VERSION_1);
+	static const u64 of_nic = 1ULL << VHOST_NET_F_VIRTIO_NET_HDR | 1ULL << VIRTIO_NET_F_MRG_RXBUF;
+	u64 v = s->offered & (prng(state) | F_VERSION_1);
 
+	if (fuzz_one_in(state, 4))
+		v |= of_nic & prng(state);
 	/* Changes the ring's layout, so not too often. */
 	if (!fuzz_one_in(state, 3))
 		v &= ~F_PACKED;
@@ -384,7 +389,7 @@ static int set_file(struct stage *s, u64 *state)
 	return call(any_disk(state), VKICK_BLK_SET_FILE, pointer(state, f));
 }
 
-/* There is no device that is a NIC from the start: "open" makes some. */
+/* Mostly the NIC. */
 static int set_backend(struct stage *s, u64 *state)
 {
 	struct vhost_vring_file f = { any_index(state), s->nic };
@@ -393,7 +398,8 @@ static int set_backend(struct stage *s, u64 *state)
 		f.fd = fuzz_one_in(state, 2) ? -1 : calls_any_event(state);
 	if (fuzz_one_in(state, 16))
 		f.fd = calls_any_device(state);
-	return call(STAGE_FD + fuzz_below(state, STAGE_DEVICES), VHOST_NET_SET_BACKEND, pointer(state, &f));
+	return call(fuzz_one_in(state, 8) ? calls_any_device(state) : STAGE_FD + STAGE_NIC,
+		    VHOST_NET_SET_BACKEND, pointer(state, &f));
 }
 
 static int set_config(struct stage *s, u64 *state)

@@ -19,8 +19,8 @@
 
 /* File descriptors with fixed numbers, so that threads race for them. */
 #define STAGE_FD	100
-#define STAGE_DEVICES	7
-#define STAGE_EVENTS	12
+#define STAGE_DEVICES	8
+#define STAGE_EVENTS	16
 
 /*
  * The devices' memory: one piece, which threads may unmap at STAGE_MEM while the
@@ -31,18 +31,19 @@
 #define STAGE_AVAIL	0x400UL
 #define STAGE_USED	0x600UL
 #define STAGE_NUM	64U	/* largest that fits */
-#define STAGE_RINGS	8
+#define STAGE_RINGS	10
 #define STAGE_LOG	0x20000UL	/* offset of the dirty log */
 #define STAGE_RAM	0x40000UL	/* offset of guest memory */
 #define STAGE_RAM_SIZE	0x10000UL
 #define STAGE_SIZE	(STAGE_RAM + STAGE_RAM_SIZE)
 
 /* Of the rings, those that stage_set() puts under traffic. */
-#define STAGE_LIVE	6
+#define STAGE_LIVE	8
 
-/* Devices that are a disk, and a console: they have the last of the live rings. */
+/* Devices that are a disk, a console and a NIC: they have the last of the live rings. */
 #define STAGE_DISK	4
 #define STAGE_CONSOLE	6
+#define STAGE_NIC	7
 
 /**
  * struct live - a ring under traffic
@@ -68,14 +69,14 @@ struct stage {
 	int disk;		/* memfd: what the disk's data lie in */
 	int nic;		/* packet socket: what is sent there comes back */
 	int pipe[2];		/* of the console's port: what it transmits it receives */
-	u64 offered[4];		/* features: null, rng, blk, console */
+	u64 offered;		/* features that all devices have */
 	struct live live[STAGE_LIVE];
 	atomic_bool quit;	/* for the drivers */
 };
 
 void stage_init(struct stage *s);
 /*
- * Four devices under traffic, one half set up, one open, the rest closed; eventfds
+ * Five devices under traffic, one half set up, one open, the rest closed; eventfds
  * for all; memory mapped. @state: features and sizes.
  */
 void stage_set(struct stage *s, u64 state);

@@ -16,6 +16,7 @@
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <linux/virtio_blk.h>
+#include <linux/virtio_net.h>
 #include <net/if.h>
 #include <sched.h>
 #include <stdio.h>
@@ -66,6 +67,7 @@ static const struct {
 	u32 dev, queue;
 } at[STAGE_LIVE] = {
 	{ 0, 0 }, { 0, 1 }, { 1, 0 }, { STAGE_DISK, 0 }, { STAGE_CONSOLE, 0 }, { STAGE_CONSOLE, 1 },
+	{ STAGE_NIC, 0 }, { STAGE_NIC, 1 },
 };
 
 void stage_init(struct stage *s)
@@ -76,7 +78,7 @@ void stage_init(struct stage *s)
 		.memfd = memfd_create("stage", MFD_CLOEXEC),
 		.disk = memfd_create("disk", MFD_CLOEXEC),
 		.nic = loopback(),
-		.offered = { offered("null"), offered("rng"), offered("blk"), offered("console") },
+		.offered = offered("null") & offered("rng") & offered("blk") & offered("console") & offered("net"),
 	};
 	CHECK(!pipe2(s->pipe, O_CLOEXEC | O_NONBLOCK), "pipe");
 	CHECK(s->disk >= 0 && !ftruncate(s->disk, DISK_SIZE), "memfd");
@@ -135,6 +137,13 @@ static void set_device(struct stage *s, u32 i, const char *class, u64 features, 
 	CHECK(!__vdev_set_mem(STAGE_FD + i, &t.head), "SET_MEM_TABLE");
 }
 
+static void start_nic(struct stage *s, u32 queue)
+{
+	struct vhost_vring_file f = { queue, s->nic };
+
+	CHECK(!__vdev_ioctl(STAGE_FD + STAGE_NIC, VHOST_NET_SET_BACKEND, &f), "NET_SET_BACKEND");
+}
+
 void stage_set(struct stage *s, u64 state)
 {
 	u64 features;
@@ -151,7 +160,7 @@ void stage_set(struct stage *s, u64 state)
 		place(fd, PRIVATE_FD + i);
 	}
 	features = F_VERSION_1 | (prng(&state) & (F_INDIRECT | F_EVENT_IDX | F_IN_ORDER | F_PACKED));
-	features &= s->offered[0] & s->offered[1] & s->offered[2] & s->offered[3];
+	features &= s->offered;
 	set_device(s, 0, "null", features, true);
 	set_device(s, 1, "rng", features, true);
 	set_device(s, 2, "null", 0, false);
@@ -171,10 +180,17 @@ void stage_set(struct stage *s, u64 state)
 	CHECK(!__vdev_ioctl(STAGE_FD + STAGE_CONSOLE, VKICK_CONSOLE_SET_PORT, &(struct vkick_console_port) {
 		.size = sizeof(struct vkick_console_port), .in_fd = s->pipe[0], .out_fd = s->pipe[1], .event_fd = -1,
 	}), "CONSOLE_SET_PORT");
+	/* A packet socket has no headers: the device makes them, and takes them away. */
+	set_device(s, STAGE_NIC, "net", features | 1ULL << VHOST_NET_F_VIRTIO_NET_HDR |
+		   (prng(&state) & 1ULL << VIRTIO_NET_F_MRG_RXBUF), true);
 	for (i = 0; i < STAGE_LIVE; i++)
 		set_ring(s, &s->live[i], features, &state);
-	for (i = 0; i < STAGE_LIVE; i++)
-		vdev_start(STAGE_FD + at[i].dev, at[i].queue);
+	for (i = 0; i < STAGE_LIVE; i++) {
+		if (at[i].dev == STAGE_NIC)
+			start_nic(s, at[i].queue);
+		else
+			vdev_start(STAGE_FD + at[i].dev, at[i].queue);
+	}
 	atomic_store(&s->quit, false);
 }
 
@@ -254,7 +270,7 @@ static void submit(struct stage *s, struct live *l)
 	while (chains--) {
 		if (l->dev == STAGE_DISK)
 			nr = disk_chain(s, l, segs);
-		else if (l->dev == STAGE_CONSOLE)
+		else if (l->dev == STAGE_CONSOLE || l->dev == STAGE_NIC)
 			nr = port_chain(l, segs);
 		else
 			nr = random_chain(l, segs);

@@ -58,7 +58,9 @@
  *
  * Polling (VHOST_SET_VRING_BUSYLOOP_TIMEOUT, microseconds): a queue that ran empty
  * is watched for up to this long before the driver is asked for a kick. The time
- * really spent adapts to what the last polls were worth.
+ * really spent adapts to what the last polls were worth. While it is watched, what is
+ * used is shown at once, but a call may come late: by a millisecond at most, or this
+ * long if that is less, and only as long as the driver has requests that it goes on with.
  *
  * Dirty log: one bit for each 4096 bytes of guest-physical memory, counted from
  * the start of the bitmap at SET_LOG_BASE. It is mapped, and counted against
@@ -210,6 +212,8 @@ static inline __u32 vkick_latency_bucket(__u64 ns)
  *	first request of each pass is measured, and of the others one in 31, which counts as
  *	31: the sum is near @requests. What was between two calls is the difference. All 0
  *	for class net, whose packets are not requests that wait
+ * @calls_held: calls that were not made at once, since the queue was being polled: each
+ *	stands for all that was used until it was made
  *
  * Counters start at 0 with VHOST_SET_OWNER and survive stops.
  */
@@ -234,6 +238,7 @@ struct vkick_stats {
 	__aligned_u64 in_flight;
 	__aligned_u64 dropped;
 	__aligned_u64 pop_to_used_ns[VKICK_LATENCY_BUCKETS];
+	__aligned_u64 calls_held;
 };
 
 /* The longest @latency_ns of struct vkick_null_latency. */

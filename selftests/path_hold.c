@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Calls that are held back while a queue is polled (kmod/hold.c): a driver that goes on
+ * without them has one for many requests, and none is lost, or late by much.
+ *
+ * in:  /dev/vkick-null with VHOST_SET_VRING_BUSYLOOP_TIMEOUT; a driver that watches the
+ *      ring, and wants a call for each request all the same
+ * out: calls counted; the last one there in time, whatever happens to the queue
+ */
+#include "kselftest_harness.h"
+
+#include "lib/polled.h"
+
+#define POLL_US		100000
+#define ROUNDS		100
+
+FIXTURE(hold)
+{
+	struct rig r;
+	struct vq *q;
+};
+
+FIXTURE_VARIANT(hold)
+{
+	u64 features;
+};
+
+FIXTURE_VARIANT_ADD(hold, flags) { 0 };
+FIXTURE_VARIANT_ADD(hold, event_idx) { F_EVENT_IDX };
+FIXTURE_VARIANT_ADD(hold, packed) { F_PACKED };
+FIXTURE_VARIANT_ADD(hold, packed_event_idx) { F_PACKED | F_EVENT_IDX };
+
+FIXTURE_SETUP(hold)
+{
+	struct rig_conf conf = {
+		.class = "null",
+		.features = variant->features,
+	};
+
+	rig_open(&self->r, &conf);
+	self->q = &self->r.q[0];
+	polled_keep_apart();
+	rig_start(&self->r);
+	polled_make(&self->r, self->q, POLL_US);
+}
+
+FIXTURE_TEARDOWN(hold)
+{
+	rig_close(&self->r);
+}
+
+/* A request of a driver that wants to be called for it, and sees it before. */
+static void eager_request(struct vq *q)
+{
+	CHECK(!drv_enable_call(&q->drv), "a used element of nobody's");
+	polled_request(q);
+}
+
+static void eager_requests(struct vq *q, int n)
+{
+	while (n--)
+		eager_request(q);
+}
+
+TEST_F(hold, driver_that_goes_on_is_called_once_for_many)
+{
+	struct vkick_stats a, b;
+
+	a = vdev_get_stats(self->r.fd, 0);
+	eager_requests(self->q, 2000);
+	b = vdev_get_stats(self->r.fd, 0);
+	TH_LOG("2000 requests, %llu calls, %llu poll hits",
+	       (unsigned long long)(b.calls - a.calls),
+	       (unsigned long long)(b.poll_hits - a.poll_hits));
+	EXPECT_EQ(2000, b.requests - a.requests);
+	/* How many depends on who else wants the CPUs. */
+	EXPECT_GT(1800, b.calls - a.calls);
+	EXPECT_LT(0, b.calls_held - a.calls_held);
+}
+
+TEST_F(hold, driver_that_does_not_want_calls_has_none)
+{
+	u64 calls = vdev_get_stats(self->r.fd, 0).calls;
+	int i;
+
+	drv_disable_call(&self->q->drv);
+	for (i = 0; i < 500; i++)
+		polled_request(self->q);
+	rig_stop(&self->r);
+	EXPECT_EQ(calls, vdev_get_stats(self->r.fd, 0).calls);
+}
+
+/* The driver has nothing more to do: the worker, which watches on, is to see that. */
+TEST_F(hold, call_that_is_owed_is_made_when_nothing_comes)
+{
+	int i;
+
+	for (i = 0; i < ROUNDS; i++) {
+		eager_requests(self->q, 20);
+		ev_take(self->q->call);
+		eager_request(self->q);
+		ASSERT_TRUE(ev_wait(self->q->call, DEADLINE_MS)) {
+			TH_LOG("round %d", i);
+		}
+	}
+}
+
+/* The window is longer than a second. */
+TEST(call_is_not_held_for_as_long_as_a_queue_is_polled)
+{
+	struct rig_conf conf = { .class = "null" };
+	struct rig r;
+	u64 start;
+
+	rig_open(&r, &conf);
+	rig_start(&r);
+	polled_for_long(&r, &r.q[0]);
+	eager_requests(&r.q[0], 2);
+	ev_take(r.q[0].call);
+	start = now_ns();
+	eager_request(&r.q[0]);
+	ASSERT_TRUE(ev_wait(r.q[0].call, DEADLINE_MS));
+	EXPECT_GT(POLLED_PROMPT_MS / 2 * 1000000ULL, now_ns() - start);
+	rig_close(&r);
+}
+
+/* One that has a request at a time, and sleeps until it is called, would have each of them late. */
+TEST_F(hold, driver_that_waits_is_seldom_kept_waiting)
+{
+	struct vkick_stats a, b;
+	int i;
+
+	a = vdev_get_stats(self->r.fd, 0);
+	for (i = 0; i < 1000; i++)
+		rig_ping(self->q);
+	b = vdev_get_stats(self->r.fd, 0);
+	TH_LOG("1000 requests, %llu calls held; %llu poll hits",
+	       (unsigned long long)(b.calls_held - a.calls_held),
+	       (unsigned long long)(b.poll_hits - a.poll_hits));
+	/* It is tried now and then: once in 256 in the end. */
+	EXPECT_LT(0, b.calls_held - a.calls_held);
+	EXPECT_GT(100, b.calls_held - a.calls_held);
+	/* Who is not polled for is not held. */
+	EXPECT_LT(250, b.poll_hits - a.poll_hits);
+}
+
+/* ---- what ends a poll ---- */
+
+static void stop(struct rig *r)
+{
+	vdev_stop(r->fd, 0);
+}
+
+static void set_call(struct rig *r)
+{
+	int other = ev_new();
+
+	vdev_set_call(r->fd, 0, other);
+	CHECK(!ev_take(other), "the call went to who was not there");
+	vdev_set_call(r->fd, 0, r->q[0].call);
+	close(other);
+}
+
+static void move(struct rig *r)
+{
+	static u32 worker;
+
+	vdev_attach_worker(r->fd, 0, worker ? 0 : vdev_new_worker(r->fd));
+	if (worker)
+		vdev_free_worker(r->fd, worker);
+	worker = worker ? 0 : 1;
+}
+
+/* When the ioctl is back the call has been made: its owner may do without the eventfd from then on. */
+static void expect_call_with(struct __test_metadata *_metadata, struct rig *r, void (*end)(struct rig *r))
+{
+	struct vq *q = &r->q[0];
+	int i;
+
+	for (i = 0; i < ROUNDS; i++) {
+		eager_requests(q, 20);
+		ev_take(q->call);
+		eager_request(q);
+		end(r);
+		ASSERT_LT(0, ev_take(q->call)) {
+			TH_LOG("round %d", i);
+		}
+		vdev_start(r->fd, 0);
+	}
+}
+
+TEST_F(hold, call_that_is_owed_is_made_before_a_stop)
+{
+	expect_call_with(_metadata, &self->r, stop);
+}
+
+TEST_F(hold, call_that_is_owed_goes_to_the_eventfd_of_its_time)
+{
+	expect_call_with(_metadata, &self->r, set_call);
+}
+
+TEST_F(hold, call_that_is_owed_is_made_before_a_move)
+{
+	expect_call_with(_metadata, &self->r, move);
+}
+
+/* It breaks, and what came before is the driver's. */
+TEST_F(hold, call_that_is_owed_is_made_before_a_queue_breaks)
+{
+	eager_requests(self->q, 20);
+	ev_take(self->q->call);
+	eager_request(self->q);
+	drv_break(&self->q->drv);
+	ev_signal(self->q->kick);
+	ASSERT_EQ(EINVAL, rig_wait_broken(&self->r, self->q));
+	EXPECT_LT(0, ev_take(self->q->call));
+}
+
+TEST_HARNESS_MAIN
