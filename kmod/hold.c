@@ -111,7 +111,10 @@ void vk_hold_nothing_came(struct vk_queue *q, u64 now)
 
 	if (!hold->owed)
 		return;
-	if (now - max(hold->since, q->poll.idle_since) >= q->poll.window_ns / 2 ||
-	    now - hold->since >= vk_hold_max_ns(q))
-		vk_hold_release(q);
+	if (now - max(hold->since, q->poll.idle_since) < q->poll.window_ns / 2 &&
+	    now - hold->since < vk_hold_max_ns(q))
+		return;
+	vk_hold_release(q);
+	/* It is from now on that the driver takes its time, and is watched. */
+	q->poll.idle_since = now;
 }

@@ -320,7 +320,8 @@ TEST_F(end, frozen_file_system_is_waited_for)
 	struct port *p = &self->p;
 
 	ASSERT_NE(NULL, mkdtemp(dir));
-	shell("modprobe -qa loop ext4; truncate -s 4M %s.img && mke2fs -q -t ext4 %s.img && mount -o loop %s.img %s", dir, dir, dir, dir);
+	/* `mount -o loop` has the device open for writing meanwhile, which not every kernel lets be mounted. */
+	shell("modprobe -qa loop ext4; truncate -s 4M %s.img && mke2fs -q -t ext4 %s.img && mount $(losetup -f --show %s.img) %s", dir, dir, dir, dir);
 	snprintf(file, sizeof(file), "%s/console", dir);
 	transmit_to(p, open(file, O_RDWR | O_CREAT, 0600));
 	port_send(p, 100, 1);
@@ -335,7 +336,7 @@ TEST_F(end, frozen_file_system_is_waited_for)
 	p->out = -1;
 	port_stop(p);
 	vdev_reset_owner(p->fd);
-	shell("umount %s && rm %s.img", dir, dir);
+	shell("loop=$(findmnt -n -o SOURCE %s) && umount %s && losetup -d $loop && rm %s.img", dir, dir, dir);
 	rmdir(dir);
 }
 
