@@ -15,6 +15,8 @@
  *   - when nothing came for half the window: by then the driver waits, most likely;
  *   - with the end of the watch, whatever ends it: a stop, an error, a move.
  *
+ * That is looked at by the worker, so other queues of its come before, with a turn each.
+ *
  * It adapts. A call that was held while no request came in was held from a driver that
  * waited for it, as one does that has a request at a time. The next call is then made
  * at once, and if the one after it was held for nothing as well the next three are, and
@@ -104,7 +106,7 @@ void vk_hold_pass_ended(struct vk_queue *q)
 		vk_hold_release(q);
 }
 
-/* The worker looked, and nothing came so far. */
+/* The worker looked, and nothing came so far. Sets the start of the idle time, see poll.c. */
 void vk_hold_nothing_came(struct vk_queue *q, u64 now)
 {
 	struct vk_hold *hold = &q->hold;

@@ -12,7 +12,9 @@
  * the window becomes 0: not watched at all. Else it becomes twice that time, within
  * what the owner allows, so that a driver of this pace is mostly met; but it shrinks by
  * an eighth at a time, since kicks and completions come at paces of their own. A miss
- * makes it 0 as well, and a kick soon after the queue ran empty opens it again.
+ * makes it 0 as well, and a kick soon after the queue ran empty opens it again. Where a
+ * call was held back (hold.c) the time counts from when it was made: until then the
+ * driver knew of nothing.
  *
  * The worker takes queue->lock for one look at a time, and only if it is free; so
  * nobody waits for a queue that is but watched. It never sleeps while one is. It

@@ -64,7 +64,8 @@
  * is exact. It holds since guest memory is written and eventfds are signalled in a
  * pass or by the class for a request; a pass holds queue->lock and begins with a
  * look at ->state; and stop, under the same lock, waits until ->state is VK_STOPPED,
- * which it becomes with the last request's end.
+ * which it becomes with the last request's end. A call that is owed (hold.c) is made by
+ * whoever ends the watch, under that lock too: by the stop itself, before it waits.
  */
 #ifndef VKICK_H
 #define VKICK_H

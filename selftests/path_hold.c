@@ -9,45 +9,12 @@
  */
 #include "kselftest_harness.h"
 
-#include "lib/polled.h"
+#include "lib/polled_fixture.h"
 
 #define POLL_US		100000
 #define ROUNDS		100
 
-FIXTURE(hold)
-{
-	struct rig r;
-	struct vq *q;
-};
-
-FIXTURE_VARIANT(hold)
-{
-	u64 features;
-};
-
-FIXTURE_VARIANT_ADD(hold, flags) { 0 };
-FIXTURE_VARIANT_ADD(hold, event_idx) { F_EVENT_IDX };
-FIXTURE_VARIANT_ADD(hold, packed) { F_PACKED };
-FIXTURE_VARIANT_ADD(hold, packed_event_idx) { F_PACKED | F_EVENT_IDX };
-
-FIXTURE_SETUP(hold)
-{
-	struct rig_conf conf = {
-		.class = "null",
-		.features = variant->features,
-	};
-
-	rig_open(&self->r, &conf);
-	self->q = &self->r.q[0];
-	polled_keep_apart();
-	rig_start(&self->r);
-	polled_make(&self->r, self->q, POLL_US);
-}
-
-FIXTURE_TEARDOWN(hold)
-{
-	rig_close(&self->r);
-}
+POLLED_FIXTURE(hold);
 
 /* A request of a driver that wants to be called for it, and sees it before. */
 static void eager_request(struct vq *q)
@@ -77,6 +44,7 @@ TEST_F(hold, driver_that_goes_on_is_called_once_for_many)
 {
 	struct vkick_stats a, b;
 
+	polled_make(&self->r, self->q, POLL_US);
 	a = vdev_get_stats(self->r.fd, 0);
 	eager_requests(self->q, 2000);
 	b = vdev_get_stats(self->r.fd, 0);
@@ -91,10 +59,11 @@ TEST_F(hold, driver_that_goes_on_is_called_once_for_many)
 
 TEST_F(hold, driver_that_does_not_want_calls_has_none)
 {
-	u64 calls = vdev_get_stats(self->r.fd, 0).calls;
+	u64 calls;
 	int i;
 
-	drv_disable_call(&self->q->drv);
+	polled_make(&self->r, self->q, POLL_US);
+	calls = vdev_get_stats(self->r.fd, 0).calls;
 	for (i = 0; i < 500; i++)
 		polled_request(self->q);
 	rig_stop(&self->r);
@@ -106,6 +75,7 @@ TEST_F(hold, call_that_is_owed_is_made_when_nothing_comes)
 {
 	int i;
 
+	polled_make(&self->r, self->q, POLL_US);
 	for (i = 0; i < ROUNDS; i++) {
 		eager_requests(self->q, 20);
 		ev_take(self->q->call);
@@ -141,6 +111,7 @@ TEST_F(hold, driver_that_waits_is_seldom_kept_waiting)
 	struct vkick_stats a, b;
 	int i;
 
+	polled_make(&self->r, self->q, POLL_US);
 	a = vdev_get_stats(self->r.fd, 0);
 	for (i = 0; i < 1000; i++)
 		patient_request(self->q);
@@ -188,6 +159,7 @@ static void expect_call_with(struct __test_metadata *_metadata, struct rig *r, v
 	struct vq *q = &r->q[0];
 	int i;
 
+	polled_make(r, q, POLL_US);
 	for (i = 0; i < ROUNDS; i++) {
 		eager_requests(q, 20);
 		ev_take(q->call);
@@ -218,6 +190,7 @@ TEST_F(hold, call_that_is_owed_is_made_before_a_move)
 /* It breaks, and what came before is the driver's. */
 TEST_F(hold, call_that_is_owed_is_made_before_a_queue_breaks)
 {
+	polled_make(&self->r, self->q, POLL_US);
 	eager_requests(self->q, 20);
 	ev_take(self->q->call);
 	eager_request(self->q);

@@ -11,41 +11,9 @@
 
 #include <signal.h>
 
-#include "lib/polled.h"
+#include "lib/polled_fixture.h"
 
-FIXTURE(poll)
-{
-	struct rig r;
-	struct vq *q;
-};
-
-FIXTURE_VARIANT(poll)
-{
-	u64 features;
-};
-
-FIXTURE_VARIANT_ADD(poll, flags) { 0 };
-FIXTURE_VARIANT_ADD(poll, event_idx) { F_EVENT_IDX };
-FIXTURE_VARIANT_ADD(poll, packed) { F_PACKED };
-FIXTURE_VARIANT_ADD(poll, packed_event_idx) { F_PACKED | F_EVENT_IDX };
-
-FIXTURE_SETUP(poll)
-{
-	struct rig_conf conf = {
-		.class = "null",
-		.features = variant->features,
-	};
-
-	rig_open(&self->r, &conf);
-	self->q = &self->r.q[0];
-	polled_keep_apart();
-	rig_start(&self->r);
-}
-
-FIXTURE_TEARDOWN(poll)
-{
-	rig_close(&self->r);
-}
+POLLED_FIXTURE(poll);
 
 /* ---- what it saves ---- */
 

@@ -59,8 +59,10 @@
  * Polling (VHOST_SET_VRING_BUSYLOOP_TIMEOUT, microseconds): a queue that ran empty
  * is watched for up to this long before the driver is asked for a kick. The time
  * really spent adapts to what the last polls were worth. While it is watched, what is
- * used is shown at once, but a call may come late: by a millisecond at most, or this
- * long if that is less, and only as long as the driver has requests that it goes on with.
+ * used is shown at once, but a call may be held back: for a millisecond, or this long
+ * if that is less, and for as long as its worker is busy with other queues. From the
+ * call on the time counts anew. A driver that turns out to wait for its calls has
+ * most of them at once.
  *
  * Dirty log: one bit for each 4096 bytes of guest-physical memory, counted from
  * the start of the bitmap at SET_LOG_BASE. It is mapped, and counted against
