@@ -42,18 +42,20 @@ static void patient_request(struct vq *q)
 
 TEST_F(hold, driver_that_goes_on_is_called_once_for_many)
 {
-	struct vkick_stats a, b;
+	struct deadline end = deadline_in(DEADLINE_MS);
+	struct vkick_stats a = { 0 }, b = { 0 };
 
-	polled_make(&self->r, self->q, POLL_US);
-	a = vdev_get_stats(self->r.fd, 0);
-	eager_requests(self->q, 2000);
-	b = vdev_get_stats(self->r.fd, 0);
-	TH_LOG("2000 requests, %llu calls, %llu poll hits",
-	       (unsigned long long)(b.calls - a.calls),
-	       (unsigned long long)(b.poll_hits - a.poll_hits));
-	EXPECT_EQ(2000, b.requests - a.requests);
-	/* How many depends on who else wants the CPUs. */
-	EXPECT_GT(1800, b.calls - a.calls);
+	/* Who else wants the CPUs has the driver, or the worker, come too late now and then. */
+	do {
+		ASSERT_FALSE(deadline_passed(&end)) {
+			TH_LOG("500 requests, %llu calls", (unsigned long long)(b.calls - a.calls));
+		}
+		polled_make(&self->r, self->q, POLL_US);
+		a = vdev_get_stats(self->r.fd, 0);
+		eager_requests(self->q, 500);
+		b = vdev_get_stats(self->r.fd, 0);
+	} while (b.calls - a.calls > 50);
+	EXPECT_EQ(500, b.requests - a.requests);
 	EXPECT_LT(0, b.calls_held - a.calls_held);
 }
 

@@ -42,24 +42,36 @@ static struct blk_queue *next_queue(struct blk_thread *t, unsigned int *i)
 
 /* ---- A pass over a queue ----------------------------------------------------------- */
 
-static void call(struct blk_queue *q, bool wanted)
+static void signal_call(struct blk_queue *q)
+{
+	vm_signal_eventfd(q->r->call_fd);
+	blk_count(&q->calls, 1);
+}
+
+static void call(struct blk_thread *t, struct blk_queue *q, bool wanted)
 {
 	if (!q->pushed)
 		return;
 	q->pushed = false;
 	if (q->latency.nr_waiting)
 		vring_latency_published(&q->latency, monotonic_ns());
-	if (!wanted || q->r->call_fd < 0) {
+	if (!wanted || q->r->call_fd < 0)
 		blk_count(&q->calls_suppressed, 1);
-		return;
-	}
-	vm_signal_eventfd(q->r->call_fd);
-	blk_count(&q->calls, 1);
+	else if (!blk_hold_call(t, q))
+		signal_call(q);
+}
+
+static void release_call(struct blk_queue *q)
+{
+	if (blk_hold_end(q))
+		signal_call(q);
 }
 
 static void break_queue(struct blk_queue *q)
 {
+	release_call(q);
 	q->broken = true;
+	q->watched = false;
 	if (!q->told)
 		vm_signal_eventfd(q->r->err_fd);
 	q->told = true;
@@ -88,23 +100,24 @@ static int drain(struct blk_thread *t, struct blk_queue *q, int *budget)
 		}
 		q->nr_free--;
 		t->in_flight++;
+		q->hold.paid = true;
 		blk_sqe_start(t, r);
 	}
 	return 1;
 }
 
-/* Whether the thread will look at an empty ring by itself for a while. */
-static bool polls(const struct blk_thread *t)
+bool blk_thread_polls(const struct blk_thread *t)
 {
 	return t->window_ns && !t->stopping;
 }
 
 /* What a broken queue, or one that is stopped, still has to give. */
-static void wind_up(struct blk_queue *q)
+static void wind_up(struct blk_thread *t, struct blk_queue *q)
 {
 	int ret = vring_flush(&q->ring);
 
-	call(q, ret > 0);
+	call(t, q, ret > 0);
+	release_call(q);
 }
 
 /* Return: 1 if there is more to do, 0, or -errno. @worked: set if it did anything. */
@@ -119,12 +132,12 @@ static int pass(struct blk_thread *t, struct blk_queue *q, bool *worked)
 		if (!more)
 			more = drain(t, q, &budget);
 		*worked |= q->pushed || budget < BLK_BUDGET;
-		q->watched = !more && polls(t);
+		q->watched = !more && blk_thread_polls(t);
 		/* What came before an error is complete, and the driver's to have. */
 		ret = more || q->watched ? vring_flush(&q->ring) : vring_finish(&q->ring);
 		if (ret < 0)
 			return more < 0 ? more : ret;
-		call(q, ret & VRING_CALL);
+		call(t, q, ret & VRING_CALL);
 		if (more || q->watched)
 			return more;
 		/* A ring that only ever looks as if something came costs as well. */
@@ -141,12 +154,14 @@ static bool serve(struct blk_thread *t, struct blk_queue *q)
 
 	q->runnable = false;
 	if (q->broken || q->leaving || t->stopping) {
-		wind_up(q);
+		wind_up(t, q);
 	} else {
 		more = pass(t, q, &worked);
 		q->runnable = more > 0;
 		if (more < 0)
 			q->broken = true;
+		else if (blk_hold_is_over(t, q))
+			release_call(q);
 	}
 	if (q->broken)
 		break_queue(q);
@@ -291,6 +306,7 @@ static bool poll_end(struct blk_thread *t)
 
 	t->window_ns = 0;
 	for_each_queue(q, t, i) {
+		release_call(q);
 		if (!q->watched)
 			continue;
 		q->watched = false;
@@ -300,10 +316,25 @@ static bool poll_end(struct blk_thread *t)
 	return more;
 }
 
+/* Whoever waits for a call that is held has it. From now on the driver takes its time. */
+static void release_calls_in_vain(struct blk_thread *t, u64 now)
+{
+	struct blk_queue *q;
+	unsigned int i;
+
+	for_each_queue(q, t, i) {
+		if (!blk_hold_is_in_vain(t, q, now))
+			continue;
+		release_call(q);
+		t->idle_since = now;
+	}
+}
+
 /* Return: true if there is something to do. */
 static bool poll_rings(struct blk_thread *t)
 {
 	unsigned int n;
+	u64 now;
 
 	do {
 		for (n = 0; n < POLL_LOOKS; n++) {
@@ -311,7 +342,9 @@ static bool poll_rings(struct blk_thread *t)
 				return true;
 			__builtin_ia32_pause();
 		}
-	} while (monotonic_ns() - t->idle_since < t->window_ns);
+		now = monotonic_ns();
+		release_calls_in_vain(t, now);
+	} while (now - t->idle_since < t->window_ns);
 	return poll_end(t);
 }
 
@@ -322,7 +355,7 @@ static void wait(struct blk_thread *t)
 
 	if (t->u->disk->poll_us && !t->idle_since)
 		t->idle_since = monotonic_ns();
-	if (polls(t)) {
+	if (blk_thread_polls(t)) {
 		if (io_uring_sq_ready(&t->ring))
 			blk_sqe_submit(t, false);
 		more = poll_rings(t);
@@ -346,8 +379,14 @@ static bool turn(struct blk_thread *t)
 
 	take(t);
 	for_each_queue(q, t, i) {
-		if (!q->runnable)
+		/* While another never runs empty this is the one look at a queue that is watched. */
+		if (q->watched && vring_has_avail(&q->ring))
+			q->runnable = true;
+		if (!q->runnable) {
+			if (blk_hold_is_over(t, q))
+				release_call(q);
 			continue;
+		}
 		if (serve(t, q) && t->idle_since)
 			work_came(t, when);
 		more |= q->runnable;
@@ -377,8 +416,11 @@ static void run(struct blk_thread *t)
 	for (;;) {
 		bool more = turn(t);
 
-		if (t->stopping && !t->in_flight)
+		if (t->stopping && !t->in_flight) {
+			for_each_queue(q, t, i)
+				release_call(q);
 			break;
+		}
 		if (more)
 			blk_sqe_submit(t, false);
 		else

@@ -61,6 +61,7 @@ static int make_queue(struct blk_uring *u, unsigned int i)
 	int err;
 
 	q->broken = q->told = q->runnable = q->watched = q->pushed = false;
+	q->hold = (struct blk_hold) { 0 };
 	vring_latency_start(&q->latency);
 	err = datapath_load_ring(u->dp.dev, q->r, &q->ring);
 	return err ? err : make_requests(u, q);
@@ -288,6 +289,7 @@ static void uring_stats(struct datapath *dp, unsigned int i, struct datapath_sta
 		.kicks = atomic_load_explicit(&q->kicks, memory_order_relaxed),
 		.requests = atomic_load_explicit(&q->requests_done, memory_order_relaxed),
 		.calls = atomic_load_explicit(&q->calls, memory_order_relaxed),
+		.calls_held = atomic_load_explicit(&q->calls_held, memory_order_relaxed),
 		.calls_suppressed = atomic_load_explicit(&q->calls_suppressed,
 							 memory_order_relaxed),
 	};

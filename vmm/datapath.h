@@ -52,6 +52,7 @@ struct datapath_stats {
 	u64 requests;
 	u64 calls;
 	u64 calls_suppressed;
+	u64 calls_held;
 	u64 latency[VKICK_LATENCY_BUCKETS];
 };
 

@@ -104,6 +104,7 @@ void datapath_stats(struct virtio_dev *dev, unsigned int i, struct datapath_stat
 	s->requests += past->requests;
 	s->calls += past->calls;
 	s->calls_suppressed += past->calls_suppressed;
+	s->calls_held += past->calls_held;
 	for (b = 0; b < ARRAY_SIZE(s->latency); b++)
 		s->latency[b] += past->latency[b];
 }
