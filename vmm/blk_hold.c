@@ -52,11 +52,11 @@ bool blk_hold_call(struct blk_thread *t, struct blk_queue *q)
 		hold->left--;
 		return false;
 	}
-	blk_count(&q->calls_held, 1);
+	count(&q->n.calls_held, 1);
 	hold->owed = true;
 	hold->paid = false;
 	hold->since = monotonic_ns();
-	hold->used = atomic_load_explicit(&q->requests_done, memory_order_relaxed);
+	hold->used = atomic_load_explicit(&q->n.requests, memory_order_relaxed);
 	return true;
 }
 
@@ -77,7 +77,7 @@ bool blk_hold_is_over(const struct blk_thread *t, const struct blk_queue *q)
 
 	if (!hold->owed)
 		return false;
-	used = atomic_load_explicit(&q->requests_done, memory_order_relaxed) - hold->used;
+	used = atomic_load_explicit(&q->n.requests, memory_order_relaxed) - hold->used;
 	return used >= (half < BLK_HOLD_REQUESTS ? half : BLK_HOLD_REQUESTS) ||
 	       monotonic_ns() - hold->since >= max_ns(t);
 }

@@ -323,7 +323,7 @@ static void complete(struct blk_thread *t, struct blk_req *r)
 	q->free[q->nr_free++] = r;
 	q->pushed = true;
 	q->runnable = true;
-	blk_count(&q->requests_done, 1);
+	count(&q->n.requests, 1);
 }
 
 /*

@@ -42,12 +42,6 @@ static struct blk_queue *next_queue(struct blk_thread *t, unsigned int *i)
 
 /* ---- A pass over a queue ----------------------------------------------------------- */
 
-static void signal_call(struct blk_queue *q)
-{
-	vm_signal_eventfd(q->r->call_fd);
-	blk_count(&q->calls, 1);
-}
-
 static void call(struct blk_thread *t, struct blk_queue *q, bool wanted)
 {
 	if (!q->pushed)
@@ -55,16 +49,14 @@ static void call(struct blk_thread *t, struct blk_queue *q, bool wanted)
 	q->pushed = false;
 	if (q->latency.nr_waiting)
 		vring_latency_published(&q->latency, monotonic_ns());
-	if (!wanted || q->r->call_fd < 0)
-		blk_count(&q->calls_suppressed, 1);
-	else if (!blk_hold_call(t, q))
-		signal_call(q);
+	if (!wanted || q->r->call_fd < 0 || !blk_hold_call(t, q))
+		queue_call_if(&q->n, q->r, wanted);
 }
 
 static void release_call(struct blk_queue *q)
 {
 	if (blk_hold_end(q))
-		signal_call(q);
+		queue_call(&q->n, q->r);
 }
 
 static void break_queue(struct blk_queue *q)
@@ -241,7 +233,7 @@ static void take_one(struct blk_thread *t, const struct io_uring_cqe *cqe)
 	if (cqe->res < 0)
 		q->broken = true;	/* without memory for a poll */
 	else
-		blk_count(&q->kicks, 1);
+		count(&q->n.kicks, 1);
 	/* The kernel ends a poll when it has no room for the completion. */
 	if (cqe->res >= 0 && !(cqe->flags & IORING_CQE_F_MORE))
 		blk_sqe_watch(t, q->r->kick_fd, tag);

@@ -285,14 +285,7 @@ static void uring_stats(struct datapath *dp, unsigned int i, struct datapath_sta
 {
 	struct blk_queue *q = &to_uring(dp)->q[i];
 
-	*s = (struct datapath_stats) {
-		.kicks = atomic_load_explicit(&q->kicks, memory_order_relaxed),
-		.requests = atomic_load_explicit(&q->requests_done, memory_order_relaxed),
-		.calls = atomic_load_explicit(&q->calls, memory_order_relaxed),
-		.calls_held = atomic_load_explicit(&q->calls_held, memory_order_relaxed),
-		.calls_suppressed = atomic_load_explicit(&q->calls_suppressed,
-							 memory_order_relaxed),
-	};
+	count_read(&q->n, s);
 	latency_copy(s->latency, &q->latency);
 }
 

@@ -25,6 +25,7 @@
 
 #include "blk_req.h"
 #include "latency.h"
+#include "queue_count.h"
 #include "virtio.h"
 
 /* Of a pass over a queue; then the others, completions and a stop have their turn. */
@@ -66,8 +67,6 @@ struct blk_hold {
  * @watched: notifications are off, and the thread polls
  * @pushed: used elements since the last decision on a call
  * @free: @nr_free requests, a stack
- *
- * Counters are the thread's to write, and anyone's to read.
  */
 struct blk_queue {
 	struct vring_dev ring;
@@ -84,7 +83,7 @@ struct blk_queue {
 	struct blk_req **free;
 	u32 nr_free;
 	void *requests;
-	_Atomic u64 kicks, requests_done, calls, calls_suppressed, calls_held;
+	struct queue_count n;
 	struct blk_hold hold;
 	struct vring_latency latency;
 };
@@ -187,13 +186,6 @@ struct blk_uring {
 	struct blk_discard discard;
 	struct blk_queue q[VIRTIO_MAX_QUEUES];
 };
-
-static inline void blk_count(_Atomic u64 *counter, u64 n)
-{
-	u64 v = atomic_load_explicit(counter, memory_order_relaxed);
-
-	atomic_store_explicit(counter, v + n, memory_order_relaxed);
-}
 
 static inline unsigned int blk_nr_queues(const struct blk_uring *u)
 {

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "console.h"
+#include "queue_count.h"
 
 #define MAX_CHAIN	1024
 #define BUDGET		64
@@ -36,7 +37,7 @@ struct port_queue {
 	bool broken;
 	bool pushed;
 	int error;		/* of the file; told once */
-	_Atomic u64 kicks, requests, calls, calls_suppressed;
+	struct queue_count n;
 };
 
 struct port_thread {
@@ -60,13 +61,6 @@ static struct console_user *to_user(struct datapath *dp)
 	return container_of(dp, struct console_user, dp);
 }
 
-static void count(_Atomic u64 *counter, u64 n)
-{
-	u64 v = atomic_load_explicit(counter, memory_order_relaxed);
-
-	atomic_store_explicit(counter, v + n, memory_order_relaxed);
-}
-
 static const struct datapath_queue *ring_of(const struct port_thread *p, unsigned int i)
 {
 	return &p->dev->ring[console_queue(p->port->number) + i];
@@ -77,7 +71,7 @@ static const struct datapath_queue *ring_of(const struct port_thread *p, unsigne
 static int push(struct port_queue *q, struct vring_token token, u32 written)
 {
 	q->pushed = true;
-	count(&q->requests, 1);
+	count(&q->n.requests, 1);
 	return vring_push(&q->ring, token, written);
 }
 
@@ -86,12 +80,7 @@ static void call(struct port_queue *q, const struct datapath_queue *r, bool want
 	if (!q->pushed)
 		return;
 	q->pushed = false;
-	if (!wanted || r->call_fd < 0) {
-		count(&q->calls_suppressed, 1);
-		return;
-	}
-	vm_signal_eventfd(r->call_fd);
-	count(&q->calls, 1);
+	queue_call_if(&q->n, r, wanted);
 }
 
 /* The file has ended, or failed: told once. */
@@ -236,7 +225,7 @@ static bool ready(void *ctx, unsigned int i, bool signalled)
 
 	if (i == RX || i == TX) {
 		if (signalled)
-			count(&p->q[i].kicks, 1);
+			count(&p->q[i].n.kicks, 1);
 		return serve(p, i);
 	}
 	return serve(p, i == IN ? RX : TX);
@@ -348,13 +337,10 @@ static void user_stats(struct datapath *dp, unsigned int i, struct datapath_stat
 	unsigned int which;
 	struct port_thread *p = thread_of(to_user(dp), i, &which);
 
-	*s = (struct datapath_stats) { 0 };
-	if (!p)
-		return;
-	s->kicks = atomic_load_explicit(&p->q[which].kicks, memory_order_relaxed);
-	s->requests = atomic_load_explicit(&p->q[which].requests, memory_order_relaxed);
-	s->calls = atomic_load_explicit(&p->q[which].calls, memory_order_relaxed);
-	s->calls_suppressed = atomic_load_explicit(&p->q[which].calls_suppressed, memory_order_relaxed);
+	if (p)
+		count_read(&p->q[which].n, s);
+	else
+		*s = (struct datapath_stats) { 0 };
 }
 
 static void user_close(struct datapath *dp)

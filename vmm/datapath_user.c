@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "latency.h"
+#include "queue_count.h"
 #include "virtio.h"
 
 /* A chain is no longer than its queue (2.7.5.3.1), and no queue larger. */
@@ -23,11 +24,10 @@
 /* Then other queues, and a stop, have their turn. */
 #define USER_BUDGET		256
 
-/* Counters are the I/O thread's to write, and anyone's to read. */
 struct user_queue {
 	struct vring_dev ring;
 	bool broken;
-	_Atomic u64 kicks, requests, calls, calls_suppressed;
+	struct queue_count n;
 	struct vring_latency latency;
 };
 
@@ -37,25 +37,7 @@ struct user_datapath {
 	struct user_queue q[VIRTIO_MAX_QUEUES];
 };
 
-static void add(_Atomic u64 *counter, u64 n)
-{
-	u64 v = atomic_load_explicit(counter, memory_order_relaxed);
-
-	atomic_store_explicit(counter, v + n, memory_order_relaxed);
-}
-
 /* ---- In the I/O thread --------------------------------------------------------- */
-
-/* Something was published: interrupts the guest if its driver wants that. */
-static void call(struct user_queue *q, const struct datapath_queue *r, bool wanted)
-{
-	if (!wanted || r->call_fd < 0) {
-		add(&q->calls_suppressed, 1);
-		return;
-	}
-	vm_signal_eventfd(r->call_fd);
-	add(&q->calls, 1);
-}
 
 /* Return: 0 if the ring is empty, 1 if @budget is used up, or -errno. */
 static int drain(struct virtio_dev *dev, struct user_queue *q, int *budget)
@@ -84,7 +66,7 @@ static int drain(struct virtio_dev *dev, struct user_queue *q, int *budget)
 			return err;
 		if (stamp.weight && vring_latency_pushed(&q->latency, &stamp))
 			vring_latency_published(&q->latency, monotonic_ns());
-		add(&q->requests, 1);
+		count(&q->n.requests, 1);
 	}
 	return 1;
 }
@@ -107,7 +89,7 @@ static int serve(struct virtio_dev *dev, struct user_queue *q,
 		if (ret >= 0 && q->latency.nr_waiting)
 			vring_latency_published(&q->latency, monotonic_ns());
 		if (ret >= 0 && budget != before)
-			call(q, r, ret & VRING_CALL);
+			queue_call_if(&q->n, r, ret & VRING_CALL);
 		if (more || ret < 0)
 			return more < 0 ? more : ret < 0 ? ret : more;
 		/* A ring that only ever looks as if something came costs as well. */
@@ -124,7 +106,7 @@ static bool user_ready(void *ctx, unsigned int i, bool kicked)
 	int more;
 
 	if (kicked)
-		add(&q->kicks, 1);
+		count(&q->n.kicks, 1);
 	if (q->broken)
 		return false;
 	more = serve(u->dp.dev, q, r);
@@ -200,13 +182,7 @@ static void user_stats(struct datapath *dp, unsigned int i, struct datapath_stat
 {
 	struct user_queue *q = &container_of(dp, struct user_datapath, dp)->q[i];
 
-	*s = (struct datapath_stats) {
-		.kicks = atomic_load_explicit(&q->kicks, memory_order_relaxed),
-		.requests = atomic_load_explicit(&q->requests, memory_order_relaxed),
-		.calls = atomic_load_explicit(&q->calls, memory_order_relaxed),
-		.calls_suppressed = atomic_load_explicit(&q->calls_suppressed,
-							 memory_order_relaxed),
-	};
+	count_read(&q->n, s);
 	latency_copy(s->latency, &q->latency);
 }
 

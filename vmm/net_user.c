@@ -27,19 +27,12 @@ static struct net_user *to_user(struct datapath *dp)
 	return container_of(dp, struct net_user, dp);
 }
 
-static void count(_Atomic u64 *counter, u64 n)
-{
-	u64 v = atomic_load_explicit(counter, memory_order_relaxed);
-
-	atomic_store_explicit(counter, v + n, memory_order_relaxed);
-}
-
 /* ---- In the thread ----------------------------------------------------------------------- */
 
 int net_push(struct net_queue *q, struct vring_token token, u32 written)
 {
 	q->pushed = true;
-	count(&q->requests, 1);
+	count(&q->n.requests, 1);
 	return vring_push(&q->ring, token, written);
 }
 
@@ -48,12 +41,7 @@ static void call(struct net_queue *q, const struct datapath_queue *r, bool wante
 	if (!q->pushed)
 		return;
 	q->pushed = false;
-	if (!wanted || r->call_fd < 0) {
-		count(&q->calls_suppressed, 1);
-		return;
-	}
-	vm_signal_eventfd(r->call_fd);
-	count(&q->calls, 1);
+	queue_call_if(&q->n, r, wanted);
 }
 
 static const struct datapath_queue *ring_of(const struct net_pair *p, unsigned int i)
@@ -112,7 +100,7 @@ static bool ready(void *ctx, unsigned int i, bool signalled)
 		return (p->tx_waits && serve_if(p, NET_TX)) || more;
 	}
 	if (signalled)
-		count(&p->q[i].kicks, 1);
+		count(&p->q[i].n.kicks, 1);
 	return serve_if(p, i);
 }
 
@@ -209,14 +197,7 @@ static void user_stop_queue(struct datapath *dp, unsigned int i)
 
 static void user_stats(struct datapath *dp, unsigned int i, struct datapath_stats *s)
 {
-	struct net_queue *q = &to_user(dp)->pair[i / 2].q[i % 2];
-
-	*s = (struct datapath_stats) {
-		.kicks = atomic_load_explicit(&q->kicks, memory_order_relaxed),
-		.requests = atomic_load_explicit(&q->requests, memory_order_relaxed),
-		.calls = atomic_load_explicit(&q->calls, memory_order_relaxed),
-		.calls_suppressed = atomic_load_explicit(&q->calls_suppressed, memory_order_relaxed),
-	};
+	count_read(&to_user(dp)->pair[i / 2].q[i % 2].n, s);
 }
 
 static void user_close(struct datapath *dp)

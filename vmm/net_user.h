@@ -11,6 +11,7 @@
 #include <sys/uio.h>
 
 #include "net_stream.h"
+#include "queue_count.h"
 #include "virtio.h"
 
 /* Descriptors in a chain, and pieces of memory that go to the tap, or come from it, in one call (UIO_MAXIOV). */
@@ -29,14 +30,12 @@ enum { NET_RX, NET_TX, NET_TAP, NET_NR_FDS };
  * struct net_queue - one of a pair
  * @broken: it is not served any more
  * @pushed: a chain, since the driver was last told
- *
- * Counters are the thread's to write, and anyone's to read.
  */
 struct net_queue {
 	struct vring_dev ring;
 	bool broken;
 	bool pushed;
-	_Atomic u64 kicks, requests, calls, calls_suppressed;
+	struct queue_count n;
 };
 
 /**
