@@ -33,7 +33,8 @@
 /* The worker looks at its other duties (its list, its end) at least so often. */
 #define VK_POLL_ROUND_NS	200000
 
-static u64 vk_poll_timeout_ns(const struct vk_queue *q)
+/* Context: queue->lock held */
+u64 vk_poll_timeout_ns(const struct vk_queue *q)
 {
 	return (u64)q->poll.timeout_us * NSEC_PER_USEC;
 }

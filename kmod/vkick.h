@@ -85,6 +85,7 @@
 #include <linux/vkick.h>
 
 #include "../ring/vring.h"
+#include "../ring/vring_coalesce.h"
 #include "../ring/vring_latency.h"
 #include "log.h"
 #include "mem.h"
@@ -291,16 +292,6 @@ struct vk_poll {
 	u64 idle_since;			/* [Q] local_clock() of when that began */
 };
 
-/* A call that is held back, see hold.c. */
-struct vk_hold {
-	bool owed;			/* [Q] and all below: it is yet to be made */
-	bool paid;			/* a request came since */
-	u64 since;			/* local_clock() */
-	u64 used;			/* stats.requests then */
-	u32 skip;			/* calls that are not held after one in vain... */
-	u32 left;			/* ...and how many of these are to come */
-};
-
 enum vk_queue_state {
 	VK_STOPPED,
 	VK_RUNNING,
@@ -341,7 +332,7 @@ struct vk_queue {
 	u32 nr_out_iov;			/* [Q] first those that we read */
 	u32 nr_in_iov;			/* [Q] then those that we write */
 	struct vk_poll poll;
-	struct vk_hold hold;
+	struct vring_coalesce held;	/* [Q] a call that is held back, see hold.c */
 	u64 decided;			/* [Q] stats.requests at the last decision on a call */
 
 	/* Requests, see req.c. */
@@ -461,6 +452,7 @@ int vk_queue_push(struct vk_queue *q, struct vring_token token, u32 written);
 int vk_queue_flush_batch(struct vk_queue *q);
 
 /* poll.c. Context: worker, owner's mm; all but poll_all: queue->lock held */
+u64 vk_poll_timeout_ns(const struct vk_queue *q);
 bool vk_poll_begin(struct vk_queue *q, struct vk_worker *worker);
 void vk_poll_work_came(struct vk_queue *q, u64 when);
 void vk_poll_stop(struct vk_queue *q);

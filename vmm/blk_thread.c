@@ -16,7 +16,8 @@
  * there was nothing to do to when there was something again. If that is more than
  * allowed, watching would not have paid, and the window becomes 0. Else it becomes
  * twice that time, within what is allowed, but shrinks by an eighth at a time. A miss
- * makes it 0 as well, and something to do soon after opens it again.
+ * makes it 0 as well, and something to do soon after opens it again. Calls are held back
+ * while it polls, as the module's are, see ring/vring_coalesce.h.
  */
 #include <errno.h>
 
@@ -42,6 +43,38 @@ static struct blk_queue *next_queue(struct blk_thread *t, unsigned int *i)
 
 /* ---- A pass over a queue ----------------------------------------------------------- */
 
+/* Whether the thread will look at an empty ring by itself for a while. */
+static bool polls(const struct blk_thread *t)
+{
+	return t->window_ns && !t->stopping;
+}
+
+static u64 watch_ns(const struct blk_thread *t)
+{
+	return t->u->disk->poll_us * 1000UL;
+}
+
+static u64 nr_used(const struct blk_queue *q)
+{
+	return atomic_load_explicit(&q->n.requests, memory_order_relaxed);
+}
+
+/* The driver wants a call. Return: whether it is held back; if not it stands for one that was owed, too. */
+static bool hold(struct blk_thread *t, struct blk_queue *q)
+{
+	if (!polls(t)) {
+		vring_coalesce_end(&q->held);
+		return false;
+	}
+	if (!vring_coalesce_holds(&q->held))
+		return false;
+	if (!q->held.owed) {
+		count(&q->n.calls_held, 1);
+		vring_coalesce_begin(&q->held, monotonic_ns(), nr_used(q));
+	}
+	return true;
+}
+
 static void call(struct blk_thread *t, struct blk_queue *q, bool wanted)
 {
 	if (!q->pushed)
@@ -49,14 +82,22 @@ static void call(struct blk_thread *t, struct blk_queue *q, bool wanted)
 	q->pushed = false;
 	if (q->latency.nr_waiting)
 		vring_latency_published(&q->latency, monotonic_ns());
-	if (!wanted || q->r->call_fd < 0 || !blk_hold_call(t, q))
+	if (!wanted || q->r->call_fd < 0 || !hold(t, q))
 		queue_call_if(&q->n, q->r, wanted);
 }
 
 static void release_call(struct blk_queue *q)
 {
-	if (blk_hold_end(q))
+	if (vring_coalesce_end(&q->held))
 		queue_call(&q->n, q->r);
+}
+
+/* A pass is over, or was none: is the call that is owed due? */
+static void release_call_if_due(struct blk_thread *t, struct blk_queue *q)
+{
+	if (q->held.owed && (vring_coalesce_is_full(&q->held, nr_used(q), q->r->num) ||
+			     vring_coalesce_is_late(&q->held, monotonic_ns(), watch_ns(t))))
+		release_call(q);
 }
 
 static void break_queue(struct blk_queue *q)
@@ -92,15 +133,10 @@ static int drain(struct blk_thread *t, struct blk_queue *q, int *budget)
 		}
 		q->nr_free--;
 		t->in_flight++;
-		q->hold.paid = true;
+		q->held.paid = true;
 		blk_sqe_start(t, r);
 	}
 	return 1;
-}
-
-bool blk_thread_polls(const struct blk_thread *t)
-{
-	return t->window_ns && !t->stopping;
 }
 
 /* What a broken queue, or one that is stopped, still has to give. */
@@ -124,7 +160,7 @@ static int pass(struct blk_thread *t, struct blk_queue *q, bool *worked)
 		if (!more)
 			more = drain(t, q, &budget);
 		*worked |= q->pushed || budget < BLK_BUDGET;
-		q->watched = !more && blk_thread_polls(t);
+		q->watched = !more && polls(t);
 		/* What came before an error is complete, and the driver's to have. */
 		ret = more || q->watched ? vring_flush(&q->ring) : vring_finish(&q->ring);
 		if (ret < 0)
@@ -152,8 +188,8 @@ static bool serve(struct blk_thread *t, struct blk_queue *q)
 		q->runnable = more > 0;
 		if (more < 0)
 			q->broken = true;
-		else if (blk_hold_is_over(t, q))
-			release_call(q);
+		else
+			release_call_if_due(t, q);
 	}
 	if (q->broken)
 		break_queue(q);
@@ -256,7 +292,7 @@ static void take(struct blk_thread *t)
 /* Work came at @when, the first since idle_since: what would the right window have been? */
 static void work_came(struct blk_thread *t, u64 when)
 {
-	u64 max = t->u->disk->poll_us * 1000UL;
+	u64 max = watch_ns(t);
 	u64 gap = when - t->idle_since;
 
 	t->idle_since = 0;
@@ -315,7 +351,8 @@ static void release_calls_in_vain(struct blk_thread *t, u64 now)
 	unsigned int i;
 
 	for_each_queue(q, t, i) {
-		if (!blk_hold_is_in_vain(t, q, now))
+		if (!vring_coalesce_is_in_vain(&q->held, now, t->idle_since, t->window_ns) &&
+		    !vring_coalesce_is_late(&q->held, now, watch_ns(t)))
 			continue;
 		release_call(q);
 		t->idle_since = now;
@@ -347,7 +384,7 @@ static void wait(struct blk_thread *t)
 
 	if (t->u->disk->poll_us && !t->idle_since)
 		t->idle_since = monotonic_ns();
-	if (blk_thread_polls(t)) {
+	if (polls(t)) {
 		if (io_uring_sq_ready(&t->ring))
 			blk_sqe_submit(t, false);
 		more = poll_rings(t);
@@ -375,8 +412,7 @@ static bool turn(struct blk_thread *t)
 		if (q->watched && vring_has_avail(&q->ring))
 			q->runnable = true;
 		if (!q->runnable) {
-			if (blk_hold_is_over(t, q))
-				release_call(q);
+			release_call_if_due(t, q);
 			continue;
 		}
 		if (serve(t, q) && t->idle_since)

@@ -4,7 +4,6 @@
  *
  *	blk_uring.c	datapath_ops: start, stop, counters
  *	blk_thread.c	a thread: kicks, passes over its queues, waiting, polling
- *	blk_hold.c	calls that are held back while it polls
  *	blk_sqe.c	a request's steps as io_uring submissions, and completions
  *	blk_restrict.c	what the io_uring may be used for
  *	blk_discard.c	a step that io_uring does not have
@@ -27,6 +26,7 @@
 #include "latency.h"
 #include "queue_count.h"
 #include "virtio.h"
+#include "vring_coalesce.h"
 
 /* Of a pass over a queue; then the others, completions and a stop have their turn. */
 #define BLK_BUDGET		256
@@ -41,21 +41,6 @@
 #define BLK_MAX_BUFS		64
 
 struct blk_thread;
-
-/**
- * struct blk_hold - a call that is held back, see blk_hold.c
- * @owed: it is; @since: when it was to be made; @used: requests that were done by then
- * @paid: a request came in meanwhile
- * @skip: calls that are not held after one that was held in vain; @left: of these
- */
-struct blk_hold {
-	bool owed;
-	bool paid;
-	u32 skip;
-	u32 left;
-	u64 since;
-	u64 used;
-};
 
 /**
  * struct blk_queue - one queue
@@ -84,7 +69,7 @@ struct blk_queue {
 	u32 nr_free;
 	void *requests;
 	struct queue_count n;
-	struct blk_hold hold;
+	struct vring_coalesce held;
 	struct vring_latency latency;
 };
 
@@ -203,22 +188,6 @@ static inline unsigned int blk_nr_queues(const struct blk_uring *u)
 
 /* The thread's function. */
 void *blk_thread_run(void *arg);
-/* Whether the thread will look at an empty ring by itself for a while. */
-bool blk_thread_polls(const struct blk_thread *t);
-
-/* ---- blk_hold.c: the thread --------------------------------------------------------- */
-
-/*
- * The driver wants a call. Return: true if it is owed from now on; false if it is to be
- * made now, and then it stands for one that was owed, too.
- */
-bool blk_hold_call(struct blk_thread *t, struct blk_queue *q);
-/* Return: true if a call was owed, which is to be made now. */
-bool blk_hold_end(struct blk_queue *q);
-/* A pass ended: whether what is owed is not to be held any longer. */
-bool blk_hold_is_over(const struct blk_thread *t, const struct blk_queue *q);
-/* The same of a look at @now that found nothing. */
-bool blk_hold_is_in_vain(const struct blk_thread *t, const struct blk_queue *q, u64 now);
 
 /* ---- blk_sqe.c: the thread, but for the first two ------------------------------------ */
 
