@@ -273,6 +273,7 @@ TEST(a_disks_ring_opens_nothing)
 	struct blk_thread t = { 0 };
 	struct io_uring_sqe *sqe;
 	struct iovec iov = { &t, sizeof(t) };
+	__u64 tag = 0;
 	char byte;
 
 	ASSERT_EQ(0, io_uring_queue_init(8, &t.ring, IORING_SETUP_R_DISABLED));
@@ -288,7 +289,8 @@ TEST(a_disks_ring_opens_nothing)
 	sqe = io_uring_get_sqe(&t.ring);
 	io_uring_prep_read(sqe, -1, &byte, 1, 0);
 	EXPECT_EQ(-EBADF, submit(&t.ring, sqe));
-	EXPECT_EQ(0, io_uring_register_buffers(&t.ring, &iov, 1));
+	EXPECT_EQ(0, io_uring_register_buffers_sparse(&t.ring, 1));
+	EXPECT_EQ(1, io_uring_register_buffers_update_tag(&t.ring, 0, &iov, &tag, 1));
 	EXPECT_EQ(-EACCES, io_uring_register_personality(&t.ring));
 	io_uring_queue_exit(&t.ring);
 }

@@ -36,10 +36,6 @@
 #define BLK_NR_CHUNKS		4
 #define BLK_CHUNK_BYTES		(128 * KIB)
 
-/* The kernel registers no larger buffer. */
-#define BLK_MAX_BUF_BYTES	GIB
-#define BLK_MAX_BUFS		64
-
 struct blk_thread;
 
 /**
@@ -108,7 +104,7 @@ static inline struct blk_req *blk_take(struct blk_list *l)
  * @parked: it waits for @go, and touches nothing of the queues'
  * @in_flight: requests popped and not pushed
  * @fixed_file: the backend is registered, as file 0
- * @bufs: guest memory, if it is registered; @nr_bufs: 0 if not
+ * @fixed_bufs: guest memory is registered, in buffers of 2^@buf_shift bytes
  * @chunks: of which @nr_chunks are free
  * @no_chunk: requests that wait for one
  * @no_sqe: requests that wait for room in the ring
@@ -135,8 +131,8 @@ struct blk_thread {
 	u32 in_flight;
 	struct io_uring ring;
 	bool fixed_file;
-	struct iovec bufs[BLK_MAX_BUFS];
-	u32 nr_bufs;
+	bool fixed_bufs;
+	u32 buf_shift;
 	void *chunks[BLK_NR_CHUNKS];
 	u32 nr_chunks;
 	struct blk_list no_chunk;

@@ -170,12 +170,17 @@ int virtio_take_over(struct virtio_dev *dev, struct datapath *new)
 		dev->datapath = new;
 		return 0;
 	}
+	/*
+	 * Without the lock to the end: preparing takes its time, of which the guest is to notice
+	 * nothing, and to wait for the lock would be a longer pause.
+	 */
+	virtio_stop_begin(dev);
 	if (new->ops->prepare)
 		err = new->ops->prepare(new);
-	if (err)
+	if (err) {
+		virtio_stop_end(dev);
 		return err;
-	/* Without the lock to the end: to wait for it would be a longer pause. */
-	virtio_stop_begin(dev);
+	}
 	begin = monotonic_ns();
 	old->ops->stop(old);
 	err = new->ops->start(new);
