@@ -184,6 +184,31 @@ TEST_F(filter, call_that_is_listed_does_not_kill)
 	sandbox_each_call(variant->kind, try_listed, &kind);
 }
 
+/* More warnings than are said, and, when one may be said again, that one with how many were not. */
+static void warn_much(void *arg)
+{
+	enum thread_kind *kind = arg;
+	int null = open("/dev/null", O_WRONLY);
+	u64 until;
+	u32 i;
+
+	CHECK(null >= 0 && dup2(null, STDERR_FILENO) >= 0, "/dev/null");
+	enter(*kind);
+	for (i = 0; i < 1000; i++)
+		warn("something is wrong");
+	for (until = monotonic_ns() + 1000000000UL; monotonic_ns() < until; )
+		;
+	warn("something is wrong");
+	syscall(__NR_exit_group, 0);
+}
+
+TEST_F(filter, warning_after_many_does_not_kill)
+{
+	enum thread_kind kind = variant->kind;
+
+	EXPECT_EQ(0, child_status(warn_much, &kind));
+}
+
 /* Whatever the lists say. */
 TEST_F(filter, no_thread_executes_or_connects_or_opens_much)
 {

@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <linux/falloc.h>
 #include <poll.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -29,9 +28,12 @@
 /* Of the kernel's, for each ring; they come when all others block, and go when idle. */
 #define MAX_WORKERS		256
 
-/* Of registered memory, 4 MiB: pinned in less than a millisecond. The kernel takes so many. */
+/* Of registered memory, 4 MiB at least: pinned in about a millisecond. The kernel takes so many. */
 #define BUF_SHIFT		22
 #define MAX_BUFS		(1U << 14)
+
+#define PIN_NS			1000000UL
+#define PIN_PAUSE_US		100
 
 /* Write-zeroes of a backend that knows of no better way. */
 #define ZEROES_BYTES		(64 * KIB)
@@ -107,12 +109,14 @@ static u32 nr_bufs(const struct ram_region *ram, u32 shift)
 }
 
 /*
- * Pinning does not let go of the CPU, so each call pins one buffer, and whoever waits for
- * the CPU is next: a vCPU, as datapaths are switched. Return: 0 or -errno.
+ * Pinning does not let go of the CPU, so each call pins one buffer. While another datapath
+ * serves the device the guest is to notice nothing: then each millisecond of pinning is
+ * followed by a moment in which a vCPU has the CPU. Return: 0 or -errno.
  */
 static int register_bufs(struct blk_thread *t, const struct ram_region *ram, u32 first)
 {
-	u64 at, bytes = 1UL << t->buf_shift;
+	bool aside = t->u->dp.dev->datapath != &t->u->dp;
+	u64 at, bytes = 1UL << t->buf_shift, begin = monotonic_ns();
 
 	for (at = 0; at < ram->bytes; at += bytes) {
 		u64 left = ram->bytes - at;
@@ -123,7 +127,10 @@ static int register_bufs(struct blk_thread *t, const struct ram_region *ram, u32
 		n = io_uring_register_buffers_update_tag(&t->ring, first++, &iov, &tag, 1);
 		if (n < 0)
 			return n;
-		sched_yield();
+		if (aside && monotonic_ns() - begin >= PIN_NS) {
+			usleep(PIN_PAUSE_US);
+			begin = monotonic_ns();
+		}
 	}
 	return 0;
 }
@@ -136,7 +143,10 @@ static int register_all(struct blk_thread *t)
 	unsigned int i;
 	int err;
 
+	/* Of a huge page the kernel looks through all buffers for another piece. */
 	t->buf_shift = BUF_SHIFT - 1;
+	while (vm->huge_page_bytes >> (t->buf_shift + 1) > 1)
+		t->buf_shift++;
 	do {
 		t->buf_shift++;
 		for (n = 0, i = 0; i < vm->nr_ram; i++)
@@ -161,8 +171,9 @@ static void register_memory(struct blk_thread *t)
 
 	t->fixed_bufs = !err;
 	if (err && !atomic_flag_test_and_set(&warned))
-		warn("%s: guest memory cannot be registered for I/O: %s: it goes on without (ulimit -l)",
-		     t->u->dp.dev->name, strerror(-err));
+		warn("%s: guest memory cannot be registered for I/O: %s: it goes on without%s",
+		     t->u->dp.dev->name, strerror(-err),
+		     err == -EINVAL ? " (which takes Linux 5.19)" : " (ulimit -l)");
 }
 
 /*

@@ -4,9 +4,9 @@
  *
  * A queue goes in as rings in guest memory, an index and three eventfds, and
  * comes out of a stop with the index that the next start needs, whichever
- * datapath that is. Calls are made under vm->lock, but for stops, and starts right after
- * them in a switch (virtio_stop.c), and for those of a datapath that serves nothing, which
- * the main thread makes: @open, @release, @close. There is one at a time for a device in
+ * datapath that is. Calls are made under vm->lock, but for stops, and in a switch (virtio.c)
+ * for the preparation before and the start right after, and for those of a datapath that
+ * serves nothing, which the main thread makes: @open, @release, @close. There is one at a time for a device in
  * any case, but for stats().
  */
 #ifndef DATAPATH_H

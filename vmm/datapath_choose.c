@@ -11,8 +11,8 @@
  * eventfds of doorbells and interrupts stay the same. The new one is opened before the
  * old one stops, so a switch that cannot be made is found out while the device runs.
  *
- * Opening and closing take their time (the module waits for grace periods, io_uring for
- * pinned pages), so neither is done under vm->lock, for which vCPUs would wait.
+ * Opening, preparing and closing take their time (the module waits for grace periods, io_uring
+ * for pinned pages), so none is done under vm->lock, for which vCPUs would wait.
  */
 #include <errno.h>
 #include <linux/virtio_config.h>

@@ -21,8 +21,11 @@
 #define BURST_LINES	100
 #define LINE_NS		250000000UL
 
-/* One write per line: vCPU threads and the main thread may speak at once. */
-static void say(const char *fmt, va_list ap)
+/*
+ * One write per line: vCPU threads and the main thread may speak at once. And nothing but writes:
+ * stdio asks what file it has, which no thread's filter lets it.
+ */
+static void vsay(const char *fmt, va_list ap)
 {
 	char line[512] = "vkick: ";
 	size_t prefix = strlen(line), room = sizeof(line) - prefix;
@@ -35,6 +38,15 @@ static void say(const char *fmt, va_list ap)
 	line[n] = '\n';
 	while (write(STDERR_FILENO, line, n + 1) < 0 && errno == EINTR)
 		;
+}
+
+static void say(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsay(fmt, ap);
+	va_end(ap);
 }
 
 /* Return: whether one more line may be said. @nr_left_out: since the last one that was */
@@ -65,9 +77,9 @@ void warn(const char *fmt, ...)
 	if (!may_warn(&left_out))
 		return;
 	if (left_out)
-		dprintf(2, "vkick: %lu lines were left out\n", left_out);
+		say("%lu lines were left out", left_out);
 	va_start(ap, fmt);
-	say(fmt, ap);
+	vsay(fmt, ap);
 	va_end(ap);
 }
 
@@ -76,7 +88,7 @@ void die(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	say(fmt, ap);
+	vsay(fmt, ap);
 	va_end(ap);
 	exit(1);
 }
@@ -86,7 +98,7 @@ void die_usage(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	say(fmt, ap);
+	vsay(fmt, ap);
 	va_end(ap);
 	exit(2);
 }

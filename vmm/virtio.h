@@ -167,7 +167,7 @@ struct virtio_own {
  * @ring: what the datapath gets, by queue; @q: the rest, by queue
  * @cut: the datapath leaves all queues alone, started or not; it changes between a stop and a start
  * @running: the datapath is started; @held: it will be, when the VM goes on
- * @stopping: it, or a queue of it, is being stopped, without the lock: see virtio_stop.c.
+ * @stopping: it, or a queue of it, is being stopped, or is about to be, without the lock: see virtio_stop.c.
  *	@stopped is for who waits for the end of that
  * @exits_notify: doorbell writes that came here and not to the eventfd
  * @past: counters of datapaths that it had before, by queue

@@ -10,7 +10,8 @@
  * control socket go on. dev->stopping keeps the device as it is until then: whoever would
  * change it waits (virtio_await_stop()), or is refused, and whoever reads it finds what was
  * so before the stop. That goes for the counters too, since the module answers no ioctl of a
- * device while another waits in it.
+ * device while another waits in it. A switch of datapaths begins with it as well: the new one
+ * is prepared while the old one still serves the device, and that takes its time too.
  */
 #include "virtio.h"
 

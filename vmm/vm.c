@@ -137,6 +137,7 @@ static void map_ram(struct vm *vm)
 	/* Nor of terminal.c's process. */
 	madvise(hva, bytes, MADV_DONTFORK);
 
+	vm->huge_page_bytes = vm->opts->huge_page_bytes;
 	vm->ram[0] = (struct ram_region) { .gpa = 0, .bytes = low, .hva = hva };
 	vm->nr_ram = 1;
 	if (bytes > low)

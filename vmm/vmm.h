@@ -239,6 +239,7 @@ struct vm {
 	u64 start_ns;			/* CLOCK_MONOTONIC, of the process */
 
 	struct ram_region ram[2];	/* below 3 GiB, above 4 GiB */
+	u64 huge_page_bytes;		/* of its pages; 0: ordinary ones */
 	unsigned int nr_ram;
 	u64 high_window;		/* for BARs: so many bytes from there on; 0: none */
 

@@ -92,7 +92,7 @@ static const struct sandbox_call disk[] = {
 	CALL(io_uring_enter),
 	URING_REGISTER(IORING_REGISTER_ENABLE_RINGS), URING_REGISTER(IORING_REGISTER_IOWQ_MAX_WORKERS),
 	URING_REGISTER(IORING_REGISTER_BUFFERS2), URING_REGISTER(IORING_REGISTER_BUFFERS_UPDATE),
-	URING_REGISTER(IORING_UNREGISTER_BUFFERS), CALL(sched_yield),
+	URING_REGISTER(IORING_UNREGISTER_BUFFERS), CALL(clock_nanosleep),
 	CALL(preadv), CALL(pwritev), CALL(fdatasync),	/* files in memory */
 	CALL(unlink),				/* the control socket, when it has to die() */
 	END
