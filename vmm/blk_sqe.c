@@ -32,7 +32,6 @@
 #define BUF_SHIFT		22
 #define MAX_BUFS		(1U << 14)
 
-#define PIN_NS			1000000UL
 #define PIN_PAUSE_US		100
 
 /* Write-zeroes of a backend that knows of no better way. */
@@ -110,13 +109,13 @@ static u32 nr_bufs(const struct ram_region *ram, u32 shift)
 
 /*
  * Pinning does not let go of the CPU, so each call pins one buffer. While another datapath
- * serves the device the guest is to notice nothing: then each millisecond of pinning is
- * followed by a moment in which a vCPU has the CPU. Return: 0 or -errno.
+ * serves the device the guest is to notice nothing: then each is followed by a moment in
+ * which a vCPU has the CPU. Return: 0 or -errno.
  */
 static int register_bufs(struct blk_thread *t, const struct ram_region *ram, u32 first)
 {
 	bool aside = t->u->dp.dev->datapath != &t->u->dp;
-	u64 at, bytes = 1UL << t->buf_shift, begin = monotonic_ns();
+	u64 at, bytes = 1UL << t->buf_shift;
 
 	for (at = 0; at < ram->bytes; at += bytes) {
 		u64 left = ram->bytes - at;
@@ -127,10 +126,8 @@ static int register_bufs(struct blk_thread *t, const struct ram_region *ram, u32
 		n = io_uring_register_buffers_update_tag(&t->ring, first++, &iov, &tag, 1);
 		if (n < 0)
 			return n;
-		if (aside && monotonic_ns() - begin >= PIN_NS) {
+		if (aside)
 			usleep(PIN_PAUSE_US);
-			begin = monotonic_ns();
-		}
 	}
 	return 0;
 }
