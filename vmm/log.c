@@ -23,7 +23,7 @@
 
 /*
  * One write per line: vCPU threads and the main thread may speak at once. And nothing but writes:
- * stdio asks what file it has, which no thread's filter lets it.
+ * stdio asks what file it has (fstat), which only the main thread's filter lets it.
  */
 static void vsay(const char *fmt, va_list ap)
 {
