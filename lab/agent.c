@@ -3,12 +3,13 @@
  * Process 1 of L1: runs the command of this run, carries its output to the host, and reports how it ended.
  *
  * in: virtio-serial ports, and in /run/lab: cmd (a bash script), winsize ("ROWS COLUMNS", only with a terminal), quiet (if
- * it is there, the kernel's messages do not go to the console), dump (when it comes, tasks' stacks go there).
+ * it is there, the kernel's messages do not go to the console), dump (when it comes, tasks' stacks go there), heard (when it
+ * comes, the host has "exit STATUS").
  * out, on port lab.ctl: "start" when the command starts, "beat" every 2 s while this process is alive and scheduled,
  * "exit STATUS" last; on lab.out and lab.err: the command's stdout and stderr; in /run/lab/dmesg: the kernel's log.
  *
- * STATUS is sent when everything before it has arrived: the host may kill the VM as soon as it reads it. If this process
- * dies the kernel panics, and the host sees a VM that ended without a STATUS.
+ * STATUS is sent when everything before it is in its port's queue, and the VM ends when the host has heard it. If this
+ * process dies the kernel panics, and the host sees a VM that ended without a STATUS.
  */
 #define _GNU_SOURCE /* pipe2 */
 #include <ctype.h>
@@ -32,6 +33,7 @@
 #include <unistd.h>
 
 #define BEAT_SECONDS 2
+#define HEARD_SECONDS 30 /* then nobody listens any more */
 #define DEATH_SECONDS 20 /* how long a killed process may take to die */
 #define PF_KTHREAD 0x200000 /* in the ninth field of /proc/PID/stat */
 #define KLOG_READ_ALL 3
@@ -104,8 +106,8 @@ static int open_port(const char *name)
 	return -1;
 }
 
-/* The driver has at most one write of a port on its way, and is ready for the next when the host has taken that. */
-static void wait_sent(int port)
+/* Waits for room in the port's queue. What was written may be in there still. */
+static void wait_writable(int port)
 {
 	struct pollfd p = { .fd = port, .events = POLLOUT };
 
@@ -116,9 +118,21 @@ static void wait_sent(int port)
 /* Messages are short, and the host's end is always read, so this does not wait for long. */
 static void report(const char *message)
 {
-	wait_sent(ctl);
+	wait_writable(ctl);
 	if (write(ctl, message, strlen(message)) < 0)
 		fail("lab.ctl");
+}
+
+/*
+ * The driver does not say when the host has taken what was written, and an emulator that is told to end leaves what it
+ * has not come to: so the host says when it has heard the last word. All that was written before it has then been taken.
+ */
+static void wait_heard(void)
+{
+	int tries;
+
+	for (tries = 0; access("/run/lab/heard", F_OK) && tries < HEARD_SECONDS * 100; tries++)
+		usleep(10000);
 }
 
 static void set_nonblocking(int fd)
@@ -406,8 +420,6 @@ static int run(void)
 	all_dead = kill_leftovers();
 	while (!all_sent() && (pump(beats, signals, 1000) || all_dead))
 		;
-	wait_sent(streams[0].port);
-	wait_sent(streams[1].port);
 	if (tty >= 0)
 		tcdrain(tty);
 	return status;
@@ -457,7 +469,7 @@ int main(void)
 	save_klog();
 	snprintf(message, sizeof(message), "exit %d\n", status);
 	report(message);
-	wait_sent(ctl);
+	wait_heard();
 	reboot(RB_POWER_OFF);
 	for (;;)
 		pause();
