@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "lib/dlog.h"
 #include "lib/port.h"
 
 /* Of a kernel with KASAN, as much as there is time for. */
@@ -144,6 +145,64 @@ TEST_F_TIMEOUT(port, received_bytes_arrive_in_order, STREAM_SECONDS)
 	}
 	pthread_join(t, NULL);
 	EXPECT_EQ(STREAM_BYTES, p->got);
+}
+
+/* ---- What each class has ---- */
+
+/* Sends and receives by turns, so that a queue is empty, and polled, between two of its chains. */
+TEST_F(port, polled_queues_are_served_without_kicks)
+{
+	struct port *p = &self->p;
+	u64 end = now_ns() + DEADLINE_MS * 1000000ULL, hits = 0, bytes = 0;
+	u32 i;
+
+	for (i = 0; i < 2; i++)
+		vdev_set_poll(p->fd, p->q[i].index, 50000);
+	while (!hits && now_ns() < end) {
+		ASSERT_TRUE(port_send(p, 100, 1));
+		port_reap(p, true);
+		ASSERT_EQ(100, port_drain(p, bytes, 100, DEADLINE_MS));
+		bytes += 100;
+		hits = vdev_get_stats(p->fd, p->q[PORT_TX].index).poll_hits;
+	}
+	EXPECT_NE(0, hits);
+
+	/* A file with nothing in it is not asked for more all the time: what is offered is no work. */
+	ASSERT_TRUE(port_offer(p, 100));
+	EXPECT_EQ(0, port_receive(p, 100));
+	ASSERT_EQ(1, write(p->feed, &(u8){ port_byte(0) }, 1));
+	EXPECT_EQ(1, port_receive(p, DEADLINE_MS));
+}
+
+/* Of a buffer that the guest offers, the pages that were written. */
+TEST_F(port, pages_of_received_bytes_are_logged)
+{
+	struct port *p = &self->p;
+	struct dlog l = dlog_new(&self->r.mem);
+	u8 bytes[5000];
+	u64 gpa = p->buf + PORT_RX * PORT_BUF_BYTES;
+	struct dlog_range must = { gpa, 0 };
+	u32 i;
+
+	for (i = 0; i < sizeof(bytes); i++)
+		bytes[i] = port_byte(i);
+	port_stop(p);
+	vdev_set_log_base(self->r.fd, l.bits);
+	vdev_set_features(self->r.fd, self->r.features | F_LOG_ALL);
+	port_start(p);
+	dlog_clear(&l);
+
+	ASSERT_TRUE(port_offer(p, PORT_CHAIN));
+	/* Terminals and pipes hand on what they have, which may be less than was written. */
+	ASSERT_LT(0, write(p->feed, bytes, variant->kind == PORT_SOCKET ? sizeof(bytes) : 3000));
+	must.len = port_receive(p, DEADLINE_MS);
+	EXPECT_LT(0, must.len);
+	/* Waits for the end of the pass. */
+	vdev_get_stats(p->fd, p->q[PORT_RX].index);
+	EXPECT_TRUE(dlog_exact(&l, &must, 1));
+	port_stop(p);
+	vdev_set_features(self->r.fd, self->r.features);
+	dlog_free(&l);
 }
 
 #define STALL_CHAIN	9999
