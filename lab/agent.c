@@ -4,12 +4,12 @@
  *
  * in: virtio-serial ports, and in /run/lab: cmd (a bash script), winsize ("ROWS COLUMNS", only with a terminal), quiet (if
  * it is there, the kernel's messages do not go to the console), dump (when it comes, tasks' stacks go there), heard (when it
- * comes, the host has "exit STATUS").
+ * comes, the host has "exit STATUS"), out.taken and err.taken (bytes that the host has passed on).
  * out, on port lab.ctl: "start" when the command starts, "beat" every 2 s while this process is alive and scheduled,
  * "exit STATUS" last; on lab.out and lab.err: the command's stdout and stderr; in /run/lab/dmesg: the kernel's log.
  *
- * STATUS is sent when everything before it is in its port's queue, and the VM ends when the host has heard it. If this
- * process dies the kernel panics, and the host sees a VM that ended without a STATUS.
+ * STATUS is sent when everything before it has been passed on, however late its reader is, and the VM ends when the host has
+ * heard it. If this process dies the kernel panics, and the host sees a VM that ended without a STATUS.
  */
 #define _GNU_SOURCE /* pipe2 */
 #include <ctype.h>
@@ -44,6 +44,8 @@
 struct stream {
 	int pipe; /* -1 after its end */
 	int port;
+	const char *taken; /* file with how many bytes the host has passed on */
+	unsigned long long sent;
 	size_t start, end; /* what is left in buffer */
 	char buffer[65536];
 };
@@ -125,7 +127,7 @@ static void report(const char *message)
 
 /*
  * The driver does not say when the host has taken what was written, and an emulator that is told to end leaves what it
- * has not come to: so the host says when it has heard the last word. All that was written before it has then been taken.
+ * has not come to: so the host says when it has heard the last word, as it says how much of each stream it has.
  */
 static void wait_heard(void)
 {
@@ -157,10 +159,25 @@ static void write_port(struct stream *s)
 {
 	ssize_t n = write(s->port, s->buffer + s->start, s->end - s->start);
 
-	if (n > 0)
+	if (n > 0) {
 		s->start += n;
-	else if (n < 0 && errno != EAGAIN && errno != EINTR)
+		s->sent += n;
+	} else if (n < 0 && errno != EAGAIN && errno != EINTR) {
 		s->start = s->end; /* nobody reads it */
+	}
+}
+
+static bool is_taken(const struct stream *s)
+{
+	unsigned long long bytes = 0;
+	FILE *f = fopen(s->taken, "r");
+
+	if (f) {
+		if (fscanf(f, "%llu", &bytes) != 1)
+			bytes = 0;
+		fclose(f);
+	}
+	return bytes >= s->sent;
 }
 
 static bool all_sent(void)
@@ -420,6 +437,8 @@ static int run(void)
 	all_dead = kill_leftovers();
 	while (!all_sent() && (pump(beats, signals, 1000) || all_dead))
 		;
+	while (!is_taken(&streams[0]) || !is_taken(&streams[1]))
+		pump(beats, signals, 20);
 	if (tty >= 0)
 		tcdrain(tty);
 	return status;
@@ -457,6 +476,8 @@ int main(void)
 		tty = check(open("/dev/hvc0", O_RDWR | O_NOCTTY | O_CLOEXEC), "/dev/hvc0");
 		update_tty_size();
 	}
+	streams[0].taken = "/run/lab/out.taken";
+	streams[1].taken = "/run/lab/err.taken";
 	streams[0].port = open_port("lab.out");
 	streams[1].port = open_port("lab.err");
 	set_nonblocking(streams[0].port);

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -125,6 +126,16 @@ void port_open(struct port *p, struct rig *r, const struct rig_conf *conf, u32 n
 	p->buf = gmem_alloc(&r->mem, 2 * PORT_BUF_BYTES, 1);
 }
 
+void console_open_port(struct rig *r, struct port *p, enum port_kind kind, u64 features, enum drv_layout layout)
+{
+	struct rig_conf conf = { .features = features, .layout = layout };
+
+	signal(SIGPIPE, SIG_IGN);
+	console_open(r, &conf);
+	port_open(p, r, &conf, 0, kind);
+	port_start(p);
+}
+
 static void close_once(int *fd, int *same)
 {
 	if (*fd >= 0)
@@ -216,6 +227,15 @@ void port_reap(struct port *p, bool wait)
 		rig_complete(q, NULL);
 	while (drv_get(&q->drv, NULL) >= 0)
 		;
+}
+
+void port_stall(struct port *p)
+{
+	do {
+		while (port_send(p, PORT_STALL_CHAIN, 3))
+			;
+		port_reap(p, false);
+	} while (drv_in_flight(&p->q[PORT_TX].drv) < PORT_NUM / 8 || drv_wait(&p->q[PORT_TX].drv, p->q[PORT_TX].call, 200));
 }
 
 u64 port_drain(struct port *p, u64 from, u64 max, int ms)

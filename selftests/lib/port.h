@@ -40,10 +40,14 @@ struct port {
 
 #define PORT_NUM	16
 #define PORT_CHAIN	10240U	/* pipes take less than 4096 whole, or not at all */
+#define PORT_STALL_CHAIN	9999
 #define PORT_BUF_BYTES	(PORT_NUM * PORT_CHAIN)
 
 /* A device with an owner, and no ports yet. */
 void console_open(struct rig *r, const struct rig_conf *conf);
+
+/* The same with port 0, started. */
+void console_open_port(struct rig *r, struct port *p, enum port_kind kind, u64 features, enum drv_layout layout);
 
 /* Makes files, and the port, set and configured, but not started. */
 void port_open(struct port *p, struct rig *r, const struct rig_conf *conf, u32 number, enum port_kind kind);
@@ -64,6 +68,8 @@ u8 port_byte(u64 i);
 
 /* The driver transmits the stream's next @len bytes in @segs pieces. False: its ring is full */
 bool port_send(struct port *p, u32 len, u32 segs);
+/* Sends chains of PORT_STALL_CHAIN until nothing is taken any more. */
+void port_stall(struct port *p);
 /* Takes back what was used; @wait: at least one chain, or the test ends. */
 void port_reap(struct port *p, bool wait);
 /* The far end reads what there is, up to @max, and finds the stream from @from on. Return: bytes; 0: none for @ms */
