@@ -47,6 +47,7 @@ static const struct row rows[] = {
 
 static int rounds = 5, run_ms = 500;
 static int only = -1;
+static bool pinned = true;
 static const char *path = "/dev/nullb0";
 static u32 *samples;
 
@@ -166,6 +167,7 @@ static void run_kernel(struct run *r, const struct row *row)
 
 	vdev_set_owner(fd);
 	vdev_set_features(fd, r->v.dev.acked);
+	vdev_set_pinned(fd, pinned);
 	vdev_set_mem(fd, &r->v.m.mem);
 	CHECK(!__vdev_ioctl(fd, VKICK_BLK_SET_FILE, &file), "VKICK_BLK_SET_FILE");
 	CHECK(!__vdev_ioctl(fd, VKICK_BLK_SET_CONFIG, &config), "VKICK_BLK_SET_CONFIG");
@@ -245,7 +247,7 @@ int main(int argc, char **argv)
 	int opt, round, cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	size_t i;
 
-	while ((opt = getopt(argc, argv, "f:r:m:o:")) != -1) {
+	while ((opt = getopt(argc, argv, "f:r:m:o:u")) != -1) {
 		if (opt == 'f') {
 			path = optarg;
 		} else if (opt == 'r') {
@@ -254,8 +256,11 @@ int main(int argc, char **argv)
 			run_ms = atoi(optarg);
 		} else if (opt == 'o') {
 			only = atoi(optarg);
+		} else if (opt == 'u') {
+			pinned = false;
 		} else {
-			fprintf(stderr, "usage: disk [-f FILE] [-r ROUNDS] [-m MS] [-o ROW]\n");
+			fprintf(stderr, "usage: disk [-f FILE] [-r ROUNDS] [-m MS] [-o ROW] [-u]\n"
+				"  -u  without VKICK_BLK_SET_PINNED\n");
 			return 2;
 		}
 	}

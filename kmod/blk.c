@@ -78,21 +78,21 @@ static u32 vk_blk_count_segs(const struct vring_seg *seg, u32 nr, u64 skip, u64 
 
 /* Whether a T_IN or T_OUT keeps to the disk's limits. */
 static bool vk_blk_rw_ok(const struct vk_queue *q, const struct vk_blk_req *breq,
-			 u64 sector, u64 bytes, const struct vk_blk_config *config)
+			 u64 sector, u64 bytes, const struct vk_blk_limits *limits)
 {
 	const struct vring_chain *c = &q->chain;
 	u32 segs;
 
 	if (bytes & (SECTOR_SIZE - 1) || bytes > VKICK_BLK_MAX_REQUEST_BYTES)
 		return false;
-	if (sector > config->capacity || bytes >> SECTOR_SHIFT > config->capacity - sector)
+	if (sector > limits->capacity || bytes >> SECTOR_SHIFT > limits->capacity - sector)
 		return false;
 	if (breq->type == VIRTIO_BLK_T_OUT)
 		segs = vk_blk_count_segs(c->segs, c->nr_out,
 					 sizeof(struct virtio_blk_outhdr), bytes);
 	else
 		segs = vk_blk_count_segs(c->segs + c->nr_out, c->nr_in, 0, bytes);
-	return segs <= config->seg_max;
+	return segs <= limits->seg_max;
 }
 
 /* Return: whether it is done, with breq->result; else it is submitted once more. */
@@ -132,10 +132,34 @@ static long vk_blk_submit_first(struct vk_blk_req *breq)
 	return vk_blk_submit_rw(breq, true);
 }
 
-/* Return: 0 with breq->result, -EIOCBQUEUED, or -errno that breaks the queue */
-static int vk_blk_serve_rw(struct vk_queue *q, struct vk_blk_req *breq, u64 sector,
-			   const struct vk_blk_config *config)
+/*
+ * The limits that a request goes by, and the flags that do not depend on the owner's word
+ * alone.
+ */
+static void vk_blk_add_flags(const struct vk_blk *blk, struct vk_blk_limits *limits)
 {
+	if (!(blk->file->f_mode & FMODE_WRITE))
+		limits->flags |= VKICK_BLK_READ_ONLY;
+	/* 5.2.6.2: who cannot flush relies on every write. */
+	if (!READ_ONCE(blk->flush_acked))
+		limits->flags |= VKICK_BLK_WRITE_THROUGH;
+}
+
+static struct vk_blk_limits vk_blk_copy_limits(const struct vk_blk *blk)
+{
+	struct vk_blk_limits limits;
+
+	rcu_read_lock();
+	limits = rcu_dereference(blk->config)->limits;
+	rcu_read_unlock();
+	vk_blk_add_flags(blk, &limits);
+	return limits;
+}
+
+/* Return: 0 with breq->result, -EIOCBQUEUED, or -errno that breaks the queue */
+static int vk_blk_serve_rw(struct vk_queue *q, struct vk_blk_req *breq, u64 sector)
+{
+	struct vk_blk_limits limits = vk_blk_copy_limits(breq->blk);
 	bool read = breq->type == VIRTIO_BLK_T_IN;
 	struct vk_req *req = &breq->req;
 	struct iov_iter *data = read ? &req->in : &req->out;
@@ -144,8 +168,10 @@ static int vk_blk_serve_rw(struct vk_queue *q, struct vk_blk_req *breq, u64 sect
 	long ret;
 	int err;
 
+	breq->durable = limits.flags & VKICK_BLK_WRITE_THROUGH;
 	breq->result = -EIO;
-	if (!vk_blk_rw_ok(q, breq, sector, bytes, config))
+	if ((!read && limits.flags & VKICK_BLK_READ_ONLY) ||
+	    !vk_blk_rw_ok(q, breq, sector, bytes, &limits))
 		return 0;
 	breq->result = 0;
 	if (!bytes)
@@ -153,7 +179,7 @@ static int vk_blk_serve_rw(struct vk_queue *q, struct vk_blk_req *breq, u64 sect
 	breq->pos = sector << SECTOR_SHIFT;
 	breq->bytes = bytes;
 	breq->moved = 0;
-	err = vk_blk_pages_get(&breq->pages, breq->blk, iov,
+	err = vk_blk_pages_get(&breq->pages, q, iov,
 			       read ? 0 : sizeof(struct virtio_blk_outhdr), bytes, read);
 	if (err) {
 		vk_blk_let_go(breq);
@@ -235,27 +261,18 @@ static void vk_blk_copy_config(const struct vk_blk *blk, struct vk_blk_config *c
 	rcu_read_lock();
 	*config = *rcu_dereference(blk->config);
 	rcu_read_unlock();
-	if (!(blk->file->f_mode & FMODE_WRITE))
-		config->flags |= VKICK_BLK_READ_ONLY;
-	/* 5.2.6.2: who cannot flush relies on every write. */
-	if (!READ_ONCE(blk->flush_acked))
-		config->flags |= VKICK_BLK_WRITE_THROUGH;
+	vk_blk_add_flags(blk, &config->limits);
 }
 
 /* Return: 0; -EOPNOTSUPP for what we do not know, -EIO for what is not allowed */
 static int vk_blk_allowed(u32 type, const struct vk_blk_config *config)
 {
-	bool known, writes = true;
+	bool known;
 
 	switch (type) {
-	case VIRTIO_BLK_T_IN:
 	case VIRTIO_BLK_T_FLUSH:
 	case VIRTIO_BLK_T_GET_ID:
-		writes = false;
-		fallthrough;
-	case VIRTIO_BLK_T_OUT:
-		known = true;
-		break;
+		return 0;
 	case VIRTIO_BLK_T_DISCARD:
 		known = config->max_discard_seg;
 		break;
@@ -267,23 +284,20 @@ static int vk_blk_allowed(u32 type, const struct vk_blk_config *config)
 	}
 	if (!known)
 		return -EOPNOTSUPP;
-	return writes && config->flags & VKICK_BLK_READ_ONLY ? -EIO : 0;
+	return config->limits.flags & VKICK_BLK_READ_ONLY ? -EIO : 0;
 }
 
-static int vk_blk_serve_type(struct vk_queue *q, struct vk_blk_req *breq, u64 sector,
-			     u32 *written)
+/* All but reads and writes, which need not make a copy of so much. */
+static noinline_for_stack int vk_blk_serve_other(struct vk_blk_req *breq, u32 *written)
 {
 	struct vk_blk_config config;
 
 	vk_blk_copy_config(breq->blk, &config);
-	breq->durable = config.flags & VKICK_BLK_WRITE_THROUGH;
+	breq->durable = config.limits.flags & VKICK_BLK_WRITE_THROUGH;
 	breq->result = vk_blk_allowed(breq->type, &config);
 	if (breq->result)
 		return 0;
 	switch (breq->type) {
-	case VIRTIO_BLK_T_IN:
-	case VIRTIO_BLK_T_OUT:
-		return vk_blk_serve_rw(q, breq, sector, &config);
 	case VIRTIO_BLK_T_FLUSH:
 		return vk_blk_serve_flush(breq);
 	case VIRTIO_BLK_T_GET_ID:
@@ -308,21 +322,22 @@ union vk_blk_header {
 	};
 };
 
-/* Mostly it lies in one piece. */
-static int vk_blk_get_header(const struct vk_queue *q, struct vk_req *req,
+/* Mostly it lies in one piece. It is not taken from the buffer. */
+static int vk_blk_get_header(const struct vk_queue *q, const struct vk_req *req,
 			     union vk_blk_header *hdr)
 {
 	const u64 __user *at = q->iov[0].iov_base;
 
-	if (q->iov[0].iov_len < sizeof(*hdr))
-		return copy_from_iter(hdr, sizeof(*hdr), &req->out) == sizeof(*hdr) ?
-			0 : -EFAULT;
+	if (q->iov[0].iov_len < sizeof(*hdr)) {
+		struct iov_iter iter = req->out;
+
+		return copy_from_iter(hdr, sizeof(*hdr), &iter) == sizeof(*hdr) ? 0 : -EFAULT;
+	}
 	if (!user_read_access_begin(at, sizeof(*hdr)))
 		return -EFAULT;
 	unsafe_get_user(hdr->words[0], &at[0], fault);
 	unsafe_get_user(hdr->words[1], &at[1], fault);
 	user_read_access_end();
-	iov_iter_advance(&req->out, sizeof(*hdr));
 	return 0;
 
 fault:
@@ -348,7 +363,14 @@ static int vk_blk_serve(struct vk_queue *q, struct vk_req *req)
 	breq->bytes = 0;
 	breq->status = vk_blk_status_at(q);
 
-	err = vk_blk_serve_type(q, breq, le64_to_cpu(hdr.sector), &written);
+	if (breq->type == VIRTIO_BLK_T_IN || breq->type == VIRTIO_BLK_T_OUT) {
+		/* Their pages are found by address: that the header was read need but count. */
+		iov_iter_truncate(&req->out, iov_iter_count(&req->out) - sizeof(hdr));
+		err = vk_blk_serve_rw(q, breq, le64_to_cpu(hdr.sector));
+	} else {
+		iov_iter_advance(&req->out, sizeof(hdr));
+		err = vk_blk_serve_other(breq, &written);
+	}
 	if (err)
 		return err;
 	return vk_blk_answer(breq, written ?: vk_blk_read_bytes(breq));

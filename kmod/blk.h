@@ -37,12 +37,17 @@
 /* Pages of a request that need no allocation. */
 #define VK_BLK_INLINE_BVECS	8
 
+/* Of a disk, what reads and writes have to know. */
+struct vk_blk_limits {
+	u64 capacity;		/* sectors */
+	u32 seg_max;
+	u32 flags;		/* VKICK_BLK_* */
+};
+
 /* Between struct vk_blk's owner and the worker; replaced whole. */
 struct vk_blk_config {
 	struct rcu_head rcu;
-	u32 flags;		/* VKICK_BLK_* */
-	u64 capacity;		/* sectors */
-	u32 seg_max;
+	struct vk_blk_limits limits;
 	u32 max_discard_seg;
 	u32 max_discard_sectors;
 	u32 max_write_zeroes_seg;
@@ -77,6 +82,7 @@ struct vk_blk_pages {
 	struct bio_vec *bvecs;		/* @inline_bvecs, or allocated; NULL: none */
 	u32 nr_bvecs;
 	bool to_guest;			/* the I/O writes them */
+	bool stay;			/* pinned by the memory table, and not for the I/O */
 	struct iovec *bounce;		/* ours, to be copied; where the data belongs */
 	u32 nr_bounce;
 	struct bio_vec inline_bvecs[VK_BLK_INLINE_BVECS];
@@ -136,7 +142,7 @@ long vk_blk_do_ranges(struct vk_blk_req *breq);
 int vk_blk_get_ranges(struct vk_blk_req *breq, const struct vk_blk_config *config);
 
 /* blk_pages.c. Context: worker, owner's mm; but put: process */
-int vk_blk_pages_get(struct vk_blk_pages *p, const struct vk_blk *blk,
+int vk_blk_pages_get(struct vk_blk_pages *p, const struct vk_queue *q,
 		     struct iovec *iov, size_t skip, u32 bytes, bool to_guest);
 int vk_blk_pages_copy_out(struct vk_blk_pages *p, u32 bytes);
 void vk_blk_pages_put(struct vk_blk_pages *p);

@@ -2,7 +2,7 @@
 /*
  * The blk class: a disk's backend and configuration.
  *
- * in:  VKICK_BLK_SET_FILE, VKICK_BLK_SET_CONFIG
+ * in:  VKICK_BLK_SET_FILE, VKICK_BLK_SET_CONFIG, VKICK_BLK_SET_PINNED
  * out: struct vk_blk, which requests go by
  */
 #include <linux/blkdev.h>
@@ -144,9 +144,7 @@ static int vk_blk_set_config(struct vk_dev *dev, void __user *uarg)
 	config = kmalloc(sizeof(*config), GFP_KERNEL_ACCOUNT);
 	if (!config)
 		return -ENOMEM;
-	config->flags = arg.flags;
-	config->capacity = arg.capacity;
-	config->seg_max = arg.seg_max;
+	config->limits = (struct vk_blk_limits) { arg.capacity, arg.seg_max, arg.flags };
 	config->max_discard_seg = arg.max_discard_seg;
 	config->max_discard_sectors = arg.max_discard_sectors;
 	config->max_write_zeroes_seg = arg.max_write_zeroes_seg;
@@ -155,6 +153,20 @@ static int vk_blk_set_config(struct vk_dev *dev, void __user *uarg)
 
 	old = rcu_replace_pointer(blk->config, config, lockdep_is_held(&dev->mutex));
 	kfree_rcu(old, rcu);
+	return 0;
+}
+
+static int vk_blk_set_pinned(struct vk_dev *dev, void __user *uarg)
+{
+	struct vkick_blk_pinned arg = {};
+	int err;
+
+	err = vk_ioctl_copy_struct(&arg, sizeof(arg), sizeof(arg), uarg);
+	if (err)
+		return err;
+	if (arg.pinned > 1)
+		return -EINVAL;
+	dev->pins_mem = arg.pinned;
 	return 0;
 }
 
@@ -207,5 +219,6 @@ int vk_blk_start(struct vk_queue *q)
 const struct vk_class_ioctl vk_blk_ioctls[] = {
 	{ VKICK_BLK_SET_FILE, vk_blk_set_file },
 	{ VKICK_BLK_SET_CONFIG, vk_blk_set_config },
+	{ VKICK_BLK_SET_PINNED, vk_blk_set_pinned },
 	{}
 };

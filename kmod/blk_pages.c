@@ -7,7 +7,8 @@
  *	and to buffers that no device could reach, pages of ours
  *
  * The backend works with the pages in any thread and any mm, so a pin is all that it
- * needs of the owner, for as long as the request is in flight.
+ * needs of the owner, for as long as the request is in flight. It is the request's, or
+ * the memory table's (mem_pin.c).
  */
 #include <linux/mm.h>
 #include <linux/slab.h>
@@ -33,28 +34,59 @@ static void vk_blk_pages_add(struct vk_blk_pages *p, struct page *page, u32 offs
 	};
 }
 
+/* Adds up to @nr pages, of which the first holds @addr. Return: bytes of them, up to @bytes */
+static __always_inline size_t vk_blk_pages_add_all(struct vk_blk_pages *p, struct page **pages, u32 nr,
+				   unsigned long addr, size_t bytes)
+{
+	u32 offset = offset_in_page(addr), i;
+	size_t left = bytes;
+
+	for (i = 0; i < nr && left; i++) {
+		u32 n = min_t(size_t, left, PAGE_SIZE - offset);
+
+		vk_blk_pages_add(p, pages[i], offset, n);
+		offset = 0;
+		left -= n;
+	}
+	return bytes - left;
+}
+
+static u32 vk_blk_pages_spanned(unsigned long addr, size_t bytes)
+{
+	return DIV_ROUND_UP(offset_in_page(addr) + bytes, PAGE_SIZE);
+}
+
 static int vk_blk_pages_pin(struct vk_blk_pages *p, unsigned long addr, size_t bytes)
 {
 	unsigned int flags = p->to_guest ? FOLL_WRITE : 0;
 	struct page *pages[VK_BLK_PIN_BATCH];
+	size_t n;
+	int got;
 
-	while (bytes) {
-		u32 offset = offset_in_page(addr);
-		int want = min_t(size_t, DIV_ROUND_UP(offset + bytes, PAGE_SIZE),
-				 ARRAY_SIZE(pages));
-		int got, i;
-
-		got = pin_user_pages_fast(addr & PAGE_MASK, want, flags, pages);
+	for (; bytes; addr += n, bytes -= n) {
+		got = pin_user_pages_fast(addr & PAGE_MASK,
+					  min_t(u32, vk_blk_pages_spanned(addr, bytes),
+						ARRAY_SIZE(pages)), flags, pages);
 		if (got <= 0)
 			return got ?: -EFAULT;
-		for (i = 0; i < got; i++) {
-			u32 n = min_t(size_t, bytes, PAGE_SIZE - offset);
+		n = vk_blk_pages_add_all(p, pages, got, addr, bytes);
+	}
+	return 0;
+}
 
-			vk_blk_pages_add(p, pages[i], offset, n);
-			offset = 0;
-			addr += n;
-			bytes -= n;
-		}
+/* The same with what the memory table pinned. */
+static int vk_blk_pages_find(struct vk_blk_pages *p, const struct vk_memview *view,
+			     unsigned long addr, size_t bytes)
+{
+	struct page **pages;
+	size_t n;
+	int got;
+
+	for (; bytes; addr += n, bytes -= n) {
+		got = vk_pin_pages(view, addr, vk_blk_pages_spanned(addr, bytes), &pages);
+		if (got < 0)
+			return got;
+		n = vk_blk_pages_add_all(p, pages, got, addr, bytes);
 	}
 	return 0;
 }
@@ -145,10 +177,26 @@ static bool vk_blk_pages_aligned(const struct vk_blk *blk, const struct iovec *i
 	       !(iov->iov_len & blk->len_mask);
 }
 
+/* Return: whether the memory table has them all; else there are none */
+static bool vk_blk_pages_find_all(struct vk_blk_pages *p, const struct vk_memview *view,
+				  const struct iovec *iov, u32 nr)
+{
+	u32 i;
+
+	for (i = 0; i < nr; i++) {
+		if (vk_blk_pages_find(p, view, (unsigned long)iov[i].iov_base,
+				      iov[i].iov_len)) {
+			p->nr_bvecs = 0;
+			return false;
+		}
+	}
+	return true;
+}
+
 /**
  * vk_blk_pages_get() - the pages of part of a guest buffer
  * @p: none so far
- * @blk: whose
+ * @q: whose request it is
  * @iov: of the buffer; changed
  * @skip: bytes before the part
  * @bytes: of the part, not 0, and there
@@ -156,24 +204,27 @@ static bool vk_blk_pages_aligned(const struct vk_blk *blk, const struct iovec *i
  *
  * Return: 0, -EFAULT or -ENOMEM; vk_blk_pages_put() follows in any case.
  */
-int vk_blk_pages_get(struct vk_blk_pages *p, const struct vk_blk *blk,
+int vk_blk_pages_get(struct vk_blk_pages *p, const struct vk_queue *q,
 		     struct iovec *iov, size_t skip, u32 bytes, bool to_guest)
 {
 	u32 nr = vk_blk_pages_trim(&iov, skip, bytes), pages = 0, i;
+	const struct vk_blk *blk = q->dev->priv;
 	bool aligned = true;
 	int err;
 
 	p->to_guest = to_guest;
 	for (i = 0; i < nr; i++) {
-		pages += DIV_ROUND_UP(offset_in_page(iov[i].iov_base) + iov[i].iov_len,
-				      PAGE_SIZE);
+		pages += vk_blk_pages_spanned((unsigned long)iov[i].iov_base, iov[i].iov_len);
 		aligned &= vk_blk_pages_aligned(blk, &iov[i]);
 	}
 	if (blk->direct && !aligned)
 		return vk_blk_pages_make_bounce(p, iov, nr, bytes);
 
 	err = vk_blk_pages_alloc_bvecs(p, pages);
-	for (i = 0; i < nr && !err; i++)
+	if (err)
+		return err;
+	p->stay = vk_blk_pages_find_all(p, &q->view, iov, nr);
+	for (i = 0; i < nr && !p->stay && !err; i++)
 		err = vk_blk_pages_pin(p, (unsigned long)iov[i].iov_base, iov[i].iov_len);
 	return err;
 }
@@ -191,24 +242,30 @@ static void vk_blk_pages_unpin(const struct bio_vec *v, bool dirty)
 	unpin_user_page_range_dirty_lock(v->bv_page, nr, dirty);
 }
 
+static void vk_blk_pages_put_bounce(struct vk_blk_pages *p)
+{
+	u32 i;
+
+	for (i = 0; i < p->nr_bvecs; i++)
+		__free_page(p->bvecs[i].bv_page);
+	kfree(p->bounce);
+	p->bounce = NULL;
+	p->nr_bounce = 0;
+}
+
 /* Lets go of all pages; those that the I/O wrote are dirty from then on. */
 void vk_blk_pages_put(struct vk_blk_pages *p)
 {
 	u32 i;
 
-	for (i = 0; i < p->nr_bvecs; i++) {
-		struct bio_vec *v = &p->bvecs[i];
-
-		if (p->bounce)
-			__free_page(v->bv_page);
-		else
-			vk_blk_pages_unpin(v, p->to_guest);
-	}
+	if (p->bounce)
+		vk_blk_pages_put_bounce(p);
+	else if (!p->stay)
+		for (i = 0; i < p->nr_bvecs; i++)
+			vk_blk_pages_unpin(&p->bvecs[i], p->to_guest);
 	if (p->bvecs != p->inline_bvecs)
 		kvfree(p->bvecs);
-	kfree(p->bounce);
 	p->bvecs = NULL;
 	p->nr_bvecs = 0;
-	p->bounce = NULL;
-	p->nr_bounce = 0;
+	p->stay = false;
 }

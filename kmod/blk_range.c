@@ -145,8 +145,8 @@ static int vk_blk_check_range(const struct vk_blk_req *breq,
 
 	if (flags & ~VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP || (discard && flags))
 		return -EOPNOTSUPP;
-	if (nr > max || sector > config->capacity ||
-	    nr > config->capacity - sector)
+	if (nr > max || sector > config->limits.capacity ||
+	    nr > config->limits.capacity - sector)
 		return -EIO;
 	r->pos = sector << SECTOR_SHIFT;
 	r->bytes = (loff_t)nr << SECTOR_SHIFT;

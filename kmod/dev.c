@@ -24,7 +24,6 @@ static void vk_dev_init_queue(struct vk_dev *dev, u32 i)
 	q->dev = dev;
 	q->index = i;
 	mutex_init(&q->lock);
-	INIT_LIST_HEAD(&q->free);
 	INIT_LIST_HEAD(&q->in_order);
 	init_llist_head(&q->done);
 	init_waitqueue_head(&q->settled);
@@ -119,6 +118,7 @@ static void vk_dev_disown(struct vk_dev *dev)
 	vk_mem_put(dev->mem);
 	dev->mem = NULL;
 	dev->has_log_base = false;
+	dev->pins_mem = false;
 	dev->features = 0;
 	dev->owner_pid = 0;
 	mmdrop(dev->mm);
@@ -269,7 +269,7 @@ int vk_dev_set_mem(struct vk_dev *dev, const void __user *arg)
 	struct vk_mem *mem;
 	int err;
 
-	mem = vk_mem_copy_from_user(arg);
+	mem = vk_mem_copy_from_user(arg, dev->pins_mem);
 	if (IS_ERR(mem))
 		return PTR_ERR(mem);
 	err = vk_dev_map_log(dev, dev->features, mem, &log);

@@ -48,11 +48,14 @@ static int vk_mem_set_region(struct vk_region *r,
 
 /*
  * vk_mem_copy_from_user() - make a table from a struct vhost_memory
+ * @arg: the owner's
+ * @pinned: its memory is to stay where it is, once it was used
  *
  * Return: the table with one reference, or ERR_PTR with EFAULT, EOPNOTSUPP
- * (padding), E2BIG (regions), EINVAL (empty, wrapping or overlapping), ENOMEM.
+ * (padding), E2BIG (regions), EINVAL (empty, wrapping or overlapping), ENOMEM (@pinned:
+ * also RLIMIT_MEMLOCK).
  */
-struct vk_mem *vk_mem_copy_from_user(const void __user *arg)
+struct vk_mem *vk_mem_copy_from_user(const void __user *arg, bool pinned)
 {
 	const struct vhost_memory __user *umem = arg;
 	struct vhost_memory head;
@@ -91,16 +94,22 @@ struct vk_mem *vk_mem_copy_from_user(const void __user *arg)
 			goto free;
 	for (i = 0; i < VK_MAX_REGIONS; i++)
 		mem->starts[i] = i < mem->nr ? mem->regions[i].gpa : U64_MAX;
+	err = pinned ? vk_pin_prepare(mem) : 0;
+	if (err)
+		goto free;
 	return mem;
 
 free:
-	kfree(mem);
+	vk_mem_put(mem);
 	return ERR_PTR(err);
 }
 
 static void vk_mem_free(struct kref *ref)
 {
-	kfree(container_of(ref, struct vk_mem, ref));
+	struct vk_mem *mem = container_of(ref, struct vk_mem, ref);
+
+	vk_pin_release(mem);
+	kfree(mem);
 }
 
 void vk_mem_get(struct vk_mem *mem)

@@ -8,6 +8,7 @@
 #include <linux/compiler.h>
 #include <linux/errno.h>
 #include <linux/kref.h>
+#include <linux/mm_types.h>
 #include <linux/types.h>
 
 struct vring_seg;
@@ -16,10 +17,18 @@ struct iovec;
 /* As mainline vhost's default, and what VKICK_GET_INFO reports. */
 #define VK_MAX_REGIONS		64
 
+/* Pages that stay where they are, see mem_pin.c: as many pointers as a page holds. */
+#define VK_PIN_SET_PAGES	(PAGE_SIZE / sizeof(struct page *))
+
+struct vk_pin_set {
+	struct page *page[VK_PIN_SET_PAGES];	/* [A] once set, for good */
+};
+
 struct vk_region {
 	u64 gpa;
 	u64 span;		/* bytes after the first; so a region may end at 2^64 */
 	unsigned long hva;
+	struct vk_pin_set **pins;	/* each [A] once set, for good; NULL: none */
 };
 
 /* The guest-physical address of the last byte. */
@@ -28,10 +37,12 @@ static inline u64 vk_region_last(const struct vk_region *r)
 	return r->gpa + r->span;
 }
 
-/* Sorted by gpa, without overlap. Immutable once made. */
+/* Sorted by gpa, without overlap. Immutable once made, but for the pins. */
 struct vk_mem {
 	struct kref ref;
 	u32 nr;
+	struct mm_struct *mm;	/* whose memory is pinned; mm_count held. NULL: nobody's */
+	unsigned long nr_locked;	/* pages that count against its limit */
 	u64 starts[VK_MAX_REGIONS];	/* regions[].gpa, for the search; then U64_MAX */
 	struct vk_region regions[];
 };
@@ -43,12 +54,17 @@ struct vk_memview {
 };
 
 /* mem.c. Context: process or worker */
-struct vk_mem *vk_mem_copy_from_user(const void __user *arg);
+struct vk_mem *vk_mem_copy_from_user(const void __user *arg, bool pinned);
 void vk_mem_get(struct vk_mem *mem);
 void vk_mem_put(struct vk_mem *mem);
 const struct vk_region *vk_mem_find(struct vk_memview *view, u64 gpa);
 int vk_mem_to_iov(struct vk_memview *view, const struct vring_seg *segs,
 		  u32 nr_segs, struct iovec *iov, u32 max);
+
+/* mem_pin.c. prepare: the owner; release: process; pages: worker, owner's mm */
+int vk_pin_prepare(struct vk_mem *mem);
+void vk_pin_release(struct vk_mem *mem);
+int vk_pin_pages(const struct vk_memview *view, unsigned long addr, u32 nr, struct page ***pages);
 
 /**
  * vk_mem_lookup() - where a guest-physical address is

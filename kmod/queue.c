@@ -33,19 +33,22 @@ void vk_queue_break(struct vk_queue *q, int err)
 static int vk_queue_map(struct vk_queue *q, struct vk_req *req)
 {
 	struct vring_chain *c = &q->chain;
-	int out, in;
+	u32 nr = c->nr_out + c->nr_in;
+	int out = c->nr_out, all;
 
-	out = vk_mem_to_iov(&q->view, c->segs, c->nr_out, q->iov, VK_MAX_CHAIN);
-	if (out < 0)
-		return out;
-	in = vk_mem_to_iov(&q->view, c->segs + c->nr_out, c->nr_in,
-			   q->iov + out, VK_MAX_CHAIN - out);
-	if (in < 0)
-		return in;
+	all = vk_mem_to_iov(&q->view, c->segs, nr, q->iov, VK_MAX_CHAIN);
+	if (all < 0)
+		return all;
+	/* None is empty (vring.h), so that is one each; else some span regions. */
+	if (unlikely(all != nr)) {
+		out = vk_mem_to_iov(&q->view, c->segs, c->nr_out, q->iov, VK_MAX_CHAIN);
+		if (out < 0)
+			return out;
+	}
 	q->nr_out_iov = out;
-	q->nr_in_iov = in;
+	q->nr_in_iov = all - out;
 	iov_iter_init(&req->out, ITER_SOURCE, q->iov, out, c->out_bytes);
-	iov_iter_init(&req->in, ITER_DEST, q->iov + out, in, c->in_bytes);
+	iov_iter_init(&req->in, ITER_DEST, q->iov + out, all - out, c->in_bytes);
 	return 0;
 }
 

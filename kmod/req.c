@@ -59,11 +59,12 @@ int vk_req_alloc_all(struct vk_queue *q)
 	}
 	q->chain.max_segs = VK_MAX_CHAIN;
 	q->nr_reqs = nr;
-	for (i = 0; i < nr; i++) {
+	for (i = nr; i--; ) {
 		struct vk_req *req = vk_req_at(q, i);
 
 		req->q = q;
-		list_add_tail(&req->link, &q->free);
+		req->next = q->free;
+		q->free = req;
 		if (class->req_init)
 			class->req_init(req);
 	}
@@ -79,7 +80,7 @@ void vk_req_free_all(struct vk_queue *q)
 	for (i = 0; i < q->nr_reqs && class->req_exit; i++)
 		class->req_exit(vk_req_at(q, i));
 	q->nr_reqs = 0;
-	INIT_LIST_HEAD(&q->free);
+	q->free = NULL;
 	kvfree(q->reqs);
 	q->reqs = NULL;
 	kvfree(q->iov);
@@ -93,7 +94,7 @@ struct vk_req *vk_req_get(struct vk_queue *q)
 {
 	if (q->held_bytes >= VK_MAX_HELD_BYTES)
 		return NULL;
-	return list_first_entry_or_null(&q->free, struct vk_req, link);
+	return q->free;
 }
 
 /* Step 7 for one request. */
@@ -114,7 +115,10 @@ static void vk_req_drop_segs(struct vk_req *req)
 
 static void vk_req_put(struct vk_queue *q, struct vk_req *req)
 {
-	list_move(&req->link, &q->free);
+	if (q->vring.in_order)
+		list_del(&req->link);
+	req->next = q->free;
+	q->free = req;
 	q->in_flight--;
 	q->held_bytes -= req->held_bytes;
 	vk_req_drop_segs(req);
@@ -194,10 +198,9 @@ int vk_req_submit(struct vk_queue *q, struct vk_req *req)
 	/* It may be on q->done already, but that is looked at under this lock alone. */
 	q->in_flight++;
 	q->held_bytes += req->held_bytes;
+	q->free = req->next;
 	if (q->vring.in_order)
-		list_move_tail(&req->link, &q->in_order);
-	else
-		list_del_init(&req->link);
+		list_add_tail(&req->link, &q->in_order);
 	return 0;
 }
 

@@ -16,8 +16,8 @@
  *   struct vk_req	one request. A queue has an array of them from its first
  *			start to the owner's end; one belongs to the class from
  *			serve() until it returns, or until vk_req_done().
- *   struct vk_mem	the owner's memory table. Immutable; each queue holds
- *			a reference, the last put frees it.
+ *   struct vk_mem	the owner's memory table. Immutable but for the pins that it may
+ *			have; each queue holds a reference, the last put frees it.
  *   struct vk_log	the dirty log's bitmap, mapped. Likewise.
  *   struct vk_blk	a disk, of a device of class blk; see blk.h.
  *   struct vk_net	a pair of queues of a NIC, and what they send to and receive
@@ -39,7 +39,8 @@
  *			of a console's port, that to receive is the outer one.
  *       eventfd's wqh.lock	inside the eventfd code, when we signal it
  *       queue->settled.lock	inside the wait-queue code
- *       owner's mmap_lock	inside user access, and as a dirty log is made or freed
+ *       owner's mmap_lock	inside user access, and as a dirty log or a pinned memory
+ *				table is made or freed
  *   eventfd's wqh.lock	held by whoever signals a kick, irqs off, around
  *			vk_kick_wakeup(), which takes no lock. A socket's wait queue
  *			likewise, around vk_net_wakeup(), and those of a console's
@@ -144,7 +145,8 @@ struct dentry;
  *	for the dirty log
  * @held_bytes: set by the class in serve(), if it holds memory for the request
  * @done: [A] on q->done from vk_req_done() until the worker takes it off
- * @link: [Q] on q->free, or with IN_ORDER on q->in_order
+ * @next: [Q] on q->free, which is used like a stack
+ * @link: [Q] on q->in_order, in flight with IN_ORDER
  * @complete: [Q] with IN_ORDER: only those before it keep it from the driver
  * @log_segs: [Q] where in guest memory @in is; NULL if writes are not logged
  */
@@ -159,6 +161,7 @@ struct vk_req {
 	struct iov_iter out;
 	struct iov_iter in;
 	struct llist_node done;
+	struct vk_req *next;
 	struct list_head link;
 	bool complete;
 	struct vring_seg *log_segs;
@@ -340,7 +343,7 @@ struct vk_queue {
 	u32 nr_reqs;			/* [Q] */
 	u32 in_flight;			/* [Q] with the class, or held back by IN_ORDER */
 	u64 held_bytes;			/* [Q] by those */
-	struct list_head free;		/* [Q] */
+	struct vk_req *free;		/* [Q] those that are not */
 	struct list_head in_order;	/* [Q] with IN_ORDER: in flight, oldest first */
 	struct llist_head done;		/* [A] completed, not yet seen by the worker */
 	bool collecting;		/* [A] set by a pass: it looks at done again */
@@ -374,6 +377,7 @@ struct vk_dev {
 	pid_t owner_pid;		/* [D] for people to read */
 	u64 kcov_handle;		/* [D] whose coverage the workers add to */
 	u64 features;			/* [D] acknowledged by SET_FEATURES */
+	bool pins_mem;			/* [D] memory tables to come are pinned */
 	struct vk_mem *mem;		/* [D] what new logs are made for */
 	u64 log_base;			/* [D] of the bitmap, in the owner's memory */
 	bool has_log_base;		/* [D] */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The ioctls of /dev/vkick-blk: VKICK_BLK_SET_FILE and VKICK_BLK_SET_CONFIG by the words of
+ * The ioctls of /dev/vkick-blk: VKICK_BLK_SET_FILE, _SET_CONFIG and _SET_PINNED by the words of
  * <linux/vkick.h>, and what the device says of itself.
  *
  * in:  /dev/vkick-blk, files and fds of all kinds
@@ -367,11 +367,14 @@ static int call_sized(FIXTURE_DATA(abi) *self, const struct sized *s, u32 size, 
 	static u8 arg[5000];
 	struct vkick_blk_file f = { size, self->d.check };
 	struct vkick_blk_config c = self->d.config;
+	struct vkick_blk_pinned p = { size, 1 };
 
 	memset(arg, 0, sizeof(arg));
 	c.size = size;
 	if (s->cmd == VKICK_BLK_SET_FILE)
 		memcpy(arg, &f, sizeof(f));
+	else if (s->cmd == VKICK_BLK_SET_PINNED)
+		memcpy(arg, &p, sizeof(p));
 	else
 		memcpy(arg, &c, sizeof(c));
 	if (set >= 0)
@@ -385,11 +388,12 @@ TEST_F(abi, structs_grow_as_all_do)
 		{ VKICK_BLK_SET_FILE, sizeof(struct vkick_blk_file), 8 },
 		{ VKICK_BLK_SET_CONFIG, sizeof(struct vkick_blk_config),
 		  offsetof(struct vkick_blk_config, max_discard_seg) },
+		{ VKICK_BLK_SET_PINNED, sizeof(struct vkick_blk_pinned), 8 },
 	};
 	int i;
 	u32 size;
 
-	for (i = 0; i < 2; i++) {
+	for (i = 0; i < 3; i++) {
 		const struct sized *s = &calls[i];
 
 		for (size = 0; size < s->least; size++)
@@ -432,8 +436,22 @@ static int child_set_config(void *fd)
 	return __vdev_set_config(*(int *)fd, &any_config);
 }
 
+static int child_set_pinned(void *fd)
+{
+	return __vdev_set_pinned(*(int *)fd, 1);
+}
+
+TEST_F(abi, pinned_is_0_or_1)
+{
+	EXPECT_EQ(0, __vdev_set_pinned(self->fd, 1));
+	EXPECT_EQ(-EINVAL, __vdev_set_pinned(self->fd, 2));
+	EXPECT_EQ(-EINVAL, __vdev_set_pinned(self->fd, ~0U));
+	EXPECT_EQ(0, __vdev_set_pinned(self->fd, 0));
+}
+
 TEST_F(abi, another_process_is_eperm)
 {
+	EXPECT_EQ(-EPERM, in_child(child_set_pinned, &self->fd));
 	EXPECT_EQ(-EPERM, in_child(child_set_file, &self->fd));
 	EXPECT_EQ(-EPERM, in_child(child_set_config, &self->fd));
 	disk_start(&self->d);
@@ -446,6 +464,7 @@ TEST(without_an_owner_is_eperm)
 
 	EXPECT_EQ(-EPERM, child_set_file(&fd));
 	EXPECT_EQ(-EPERM, child_set_config(&fd));
+	EXPECT_EQ(-EPERM, child_set_pinned(&fd));
 	vdev_set_owner(fd);
 	EXPECT_EQ(0, child_set_file(&fd));
 	EXPECT_EQ(0, child_set_config(&fd));
@@ -466,6 +485,7 @@ TEST(other_classes_are_enotty)
 		vdev_set_owner(fd);
 		EXPECT_EQ(-ENOTTY, child_set_file(&fd));
 		EXPECT_EQ(-ENOTTY, child_set_config(&fd));
+		EXPECT_EQ(-ENOTTY, child_set_pinned(&fd));
 		close(fd);
 	}
 	i = vdev_open("blk");

@@ -162,7 +162,7 @@ static int do_set_latency(struct state *s)
 	return err == -ENOTTY && strcmp(s->class, "null") ? 0 : err;
 }
 
-/* The two are ENOTTY on every class but blk. */
+/* The three are ENOTTY on every class but blk. */
 static int do_set_file(struct state *s)
 {
 	struct vkick_blk_file f = { .size = sizeof(f), .fd = s->file };
@@ -175,6 +175,13 @@ static int do_set_config(struct state *s)
 {
 	struct vkick_blk_config c = { .size = sizeof(c), .capacity = 8, .seg_max = 1 };
 	int err = __vdev_ioctl(s->r.fd, VKICK_BLK_SET_CONFIG, &c);
+
+	return err == -ENOTTY && strcmp(s->class, "blk") ? 0 : err;
+}
+
+static int do_set_pinned(struct state *s)
+{
+	int err = __vdev_set_pinned(s->r.fd, 1);
 
 	return err == -ENOTTY && strcmp(s->class, "blk") ? 0 : err;
 }
@@ -286,6 +293,8 @@ static const struct step {
 	{ "SET_BACKEND_FEATURES", do_set_backend_features },
 	{ "SET_FEATURES", do_set_features },
 	{ "SET_MEM_TABLE", do_set_mem },
+	{ "BLK_SET_PINNED", do_set_pinned },
+	{ "SET_MEM_TABLE, pinned", do_set_mem },
 	{ "SET_LOG_BASE", do_set_log_base },
 	{ "SET_LOG_FD", do_set_log_fd },
 	{ "NULL_SET_LATENCY", do_set_latency },

@@ -32,6 +32,7 @@
  * @serial: filled up with zeroes
  * @iothreads: threads of the user datapath, workers of the kernel's: 1 to one a queue
  * @poll_us: busy polling, microseconds; 0: none
+ * @pin: guest memory stays where it is, if so much may be locked
  * @capacity: sectors; vm->lock to write, any thread to read
  * @write_back: a write may complete before it is durable, as @capacity
  *
@@ -55,6 +56,7 @@ struct blk_disk {
 	u8 serial[VIRTIO_BLK_ID_BYTES];
 	u32 iothreads;
 	u32 poll_us;
+	bool pin;
 	_Atomic u64 capacity;
 	_Atomic bool write_back;
 };
@@ -85,6 +87,7 @@ struct blk_options {
 	bool write_through;
 	u32 iothreads;
 	u32 poll_us;
+	bool no_pin;
 };
 
 /* Opens, locks and measures: all of @d that the backend says. die()s. */

@@ -164,8 +164,11 @@ static int register_all(struct blk_thread *t)
 static void register_memory(struct blk_thread *t)
 {
 	static atomic_flag warned = ATOMIC_FLAG_INIT;
-	int err = register_all(t);
+	int err;
 
+	if (!t->u->disk->pin)
+		return;
+	err = register_all(t);
 	t->fixed_bufs = !err;
 	if (err && !atomic_flag_test_and_set(&warned))
 		warn("%s: guest memory cannot be registered for I/O: %s: it goes on without%s",

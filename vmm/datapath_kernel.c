@@ -324,6 +324,11 @@ static int prepare_file(struct kernel_datapath *k, int fd)
 	err = vhost(fd, VHOST_SET_FEATURES, &features);
 	if (!err)
 		err = set_mem_table(k, fd);
+	if (err == -ENOMEM && is_ours(k) && dev->class->kernel_unpin) {
+		err = dev->class->kernel_unpin(dev, fd);
+		if (!err)
+			err = set_mem_table(k, fd);
+	}
 	if (!err && is_ours(k) && dev->class->kernel_config)
 		err = dev->class->kernel_config(dev, fd);
 	return err;
@@ -342,6 +347,17 @@ static int kernel_prepare(struct datapath *dp)
 		if (datapath_serves(dp->dev, i))
 			err = set_queue(k, i);
 	return err;
+}
+
+/* With a table of nothing: guest memory that stayed pinned may be had again, and cleared for the next boot. */
+static void kernel_release(struct datapath *dp)
+{
+	struct kernel_datapath *k = to_kernel(dp);
+	struct vhost_memory none = { 0 };
+	unsigned int i;
+
+	for (i = 0; i < k->nr_files; i++)
+		vhost(k->fd[i], VHOST_SET_MEM_TABLE, &none);
 }
 
 static int start_queue(struct kernel_datapath *k, unsigned int i)
@@ -426,6 +442,7 @@ const struct datapath_ops datapath_kernel = {
 	.stop = kernel_stop,
 	.start_queue = kernel_start_queue,
 	.stop_queue = kernel_stop_queue,
+	.release = kernel_release,
 	.stats = kernel_stats,
 	.config_changed = kernel_config_changed,
 };

@@ -103,6 +103,11 @@ static void set_poll(struct device_opts *d, const char *key, const char *v)
 	options(d)->poll_us = opts_range(d, key, v, 0, MAX_POLL_US);
 }
 
+static void set_pin(struct device_opts *d, const char *key, const char *v)
+{
+	options(d)->no_pin = !opts_on_off(d, key, v);
+}
+
 static const struct opts_key blk_keys[] = {
 	{ "path", set_path },
 	{ "readonly", set_readonly },
@@ -112,6 +117,7 @@ static const struct opts_key blk_keys[] = {
 	{ "cache", set_cache },
 	{ "iothreads", set_iothreads },
 	{ "poll", set_poll },
+	{ "pin", set_pin },
 	{ }
 };
 
@@ -167,6 +173,7 @@ static void blk_init(struct virtio_dev *dev, const struct device_opts *opts)
 	d->seg_max = dev->queue_size - 2U < BLK_MAX_SEGS ? dev->queue_size - 2U : BLK_MAX_SEGS;
 	d->iothreads = dev->nr_workers;
 	d->poll_us = dev->poll_us;
+	d->pin = !o->no_pin;
 	disk->wce_at_reset = !o->write_through;
 	dev->features = features(d);
 }
@@ -271,6 +278,13 @@ static void blk_reset(struct virtio_dev *dev)
 
 /* ---- The module's ------------------------------------------------------------------------ */
 
+static int set_pinned(int fd, bool pinned)
+{
+	struct vkick_blk_pinned arg = { .size = sizeof(arg), .pinned = pinned };
+
+	return ioctl(fd, VKICK_BLK_SET_PINNED, &arg) ? -errno : 0;
+}
+
 static int blk_kernel_open(struct virtio_dev *dev, int fd, char *why)
 {
 	const struct blk_disk *d = blk_disk_of(dev);
@@ -279,7 +293,21 @@ static int blk_kernel_open(struct virtio_dev *dev, int fd, char *why)
 	if (ioctl(fd, VKICK_BLK_SET_FILE, &arg))
 		return explain(why, "%s: %s does not take it: %s", d->path, dev->class->node,
 			       strerror(errno));
+	if (d->pin && set_pinned(fd, true))
+		return explain(why, "%s: %s: %s", d->path, dev->class->node, strerror(errno));
 	return 0;
+}
+
+static int blk_kernel_unpin(const struct virtio_dev *dev, int fd)
+{
+	static atomic_flag warned = ATOMIC_FLAG_INIT;
+
+	if (!blk_disk_of(dev)->pin)
+		return -ENOMEM;
+	if (!atomic_flag_test_and_set(&warned))
+		warn("%s: guest memory cannot be pinned for I/O: %s: it goes on without (ulimit -l)",
+		     dev->name, strerror(ENOMEM));
+	return set_pinned(fd, false);
 }
 
 static int blk_kernel_config(struct virtio_dev *dev, int fd)
@@ -363,6 +391,7 @@ const struct virtio_class dev_blk = {
 	.reset = blk_reset,
 	.start = update_write_back,
 	.kernel_open = blk_kernel_open,
+	.kernel_unpin = blk_kernel_unpin,
 	.kernel_config = blk_kernel_config,
 	.resize = blk_resize,
 	.describe = blk_describe,

@@ -36,7 +36,7 @@ static const char help[] =
 "      --disk path=FILE,datapath=kernel|user|auto[,KEY=VALUE...]\n"
 "                           a disk; may be repeated. Keys: readonly, direct,\n"
 "                           serial, block-size, cache, queues, queue-size,\n"
-"                           iothreads, poll, and those below: see vkick(1)\n"
+"                           iothreads, poll, pin, and those below: see vkick(1)\n"
 "      --net tap=NAME|fd=N|user,datapath=kernel|user|vhost|auto[,KEY=VALUE...]\n"
 "                           a network device; may be repeated. Keys: mac, mtu,\n"
 "                           queues, queue-size, and those below: see vkick(1)\n"

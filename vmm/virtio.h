@@ -47,6 +47,8 @@ struct virtio_dev;
  * @kernel_check: whether a device in the kernel can serve this one. Return: 0, or -1 with one line in @why
  * @kernel_open: tells the module's device @fd what it needs before it is started.
  *	Return: 0, or -1 with one line in @why
+ * @kernel_unpin: guest memory is more than may be locked: tells it to do without. Return: 0
+ *	or -errno
  * @kernel_config: tells it what may change; at each start, and from then on whenever
  *	it does. Return: 0 or -errno
  * @kernel_run: starts or stops queue @i, by an ioctl of @fd; NULL: by VKICK_SET_RUNNING.
@@ -90,6 +92,7 @@ struct virtio_class {
 	void (*start)(struct virtio_dev *dev);
 	int (*kernel_check)(const struct virtio_dev *dev, char *why);
 	int (*kernel_open)(struct virtio_dev *dev, int fd, char *why);
+	int (*kernel_unpin)(const struct virtio_dev *dev, int fd);
 	int (*kernel_config)(struct virtio_dev *dev, int fd);
 	int (*kernel_run)(struct virtio_dev *dev, int fd, unsigned int i, bool run);
 	int (*kernel_starting)(struct virtio_dev *dev, int fd);

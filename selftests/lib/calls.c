@@ -420,6 +420,16 @@ static int set_config(struct stage *s, u64 *state)
 	return call(any_disk(state), VKICK_BLK_SET_CONFIG, pointer(state, c));
 }
 
+static int set_pinned(struct stage *s, u64 *state)
+{
+	struct vkick_blk_pinned p[2] = { {
+		.size = any_size(state, sizeof(*p)),
+		.pinned = fuzz_one_in(state, 8) ? fuzz_u32(state) : fuzz_below(state, 2),
+	} };
+
+	return call(any_disk(state), VKICK_BLK_SET_PINNED, pointer(state, p));
+}
+
 static int any_console(u64 *state)
 {
 	return fuzz_one_in(state, 8) ? calls_any_device(state) : STAGE_FD + STAGE_CONSOLE;
@@ -530,6 +540,7 @@ static const struct kind {
 	{ "NULL_SET_LATENCY", set_latency, true, 40 },
 	{ "BLK_SET_FILE", set_file, true, 40 },
 	{ "BLK_SET_CONFIG", set_config, true, 40 },
+	{ "BLK_SET_PINNED", set_pinned, true, 20 },
 	{ "NET_SET_BACKEND", set_backend, true, 60 },
 	{ "CONSOLE_SET_PORT", set_port, true, 50 },
 	{ "CONSOLE_GET_PORT", get_port, true, 10 },

@@ -76,6 +76,7 @@ void disk_lay_out(struct disk *d, const struct disk_conf *conf)
 				    (F_BLK_ALL & ~conf->without),
 		},
 		.nr_queues = conf->nr_queues ?: 1,
+		.pinned = conf->pinned,
 		.sectors = conf->sectors ?: DISK_SECTORS,
 		.pins = pins(),
 		.config = {
@@ -110,6 +111,10 @@ void disk_attach(struct disk *d)
 
 	d->r.nvqs = d->nr_queues;
 	rig_configure(&d->r);
+	if (d->pinned) {
+		vdev_set_pinned(d->r.fd, 1);
+		vdev_set_mem(d->r.fd, &d->r.mem);
+	}
 	for (i = 0; i < d->nr_queues; i++) {
 		vdev_set_kick(d->r.fd, i, d->r.q[i].kick);
 		vdev_set_call(d->r.fd, i, d->r.q[i].call);
@@ -155,6 +160,22 @@ bool disk_pins_gone(const struct disk *d)
 	while (pins() > d->pins) {
 		if (deadline_passed(&end))
 			return false;
+		sched_yield();
+	}
+	return true;
+}
+
+bool disk_pins_are(const struct disk *d, long pages)
+{
+	struct deadline end = deadline_in(DEADLINE_MS);
+	long now;
+
+	/* Others pin pages too, for a moment. */
+	while ((now = pins() - d->pins) != pages) {
+		if (deadline_passed(&end)) {
+			fprintf(stderr, "# %ld pages are pinned\n", now);
+			return false;
+		}
 		sched_yield();
 	}
 	return true;

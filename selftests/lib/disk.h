@@ -34,6 +34,7 @@
  * struct disk_conf - what disk_open() makes
  * @on: the backing's kind
  * @direct: open it with O_DIRECT
+ * @pinned: guest memory stays pinned
  * @read_only: open it without write access
  * @delay_ms: BACKING_NULL: each request's latency
  * @path: BACKING_GIVEN: which
@@ -49,6 +50,7 @@
 struct disk_conf {
 	enum backing_kind on;
 	bool direct;
+	bool pinned;
 	bool read_only;
 	u32 delay_ms;
 	const char *path;
@@ -87,6 +89,7 @@ struct disk {
 	u64 sectors;
 	int check;
 	bool bypass;		/* @check is O_DIRECT */
+	bool pinned;
 	struct disk_queue q[RIG_MAX_QUEUES];
 	long pins;
 };
@@ -116,6 +119,8 @@ void disk_stop(struct disk *d);
 void disk_close(struct disk *d);
 /* Whether all pages that were pinned since disk_open() are let go; waits for it. */
 bool disk_pins_gone(const struct disk *d);
+/* Whether so many pages that were pinned since then are so still; likewise. */
+bool disk_pins_are(const struct disk *d, long pages);
 
 /* Puts a request in the ring, unpublished. Return: its slot, or -ENOSPC. */
 int disk_add(struct disk *d, u32 queue, const struct disk_req *req);

@@ -51,9 +51,10 @@
 	{ .conf = { BACKING_EXT4, .layout = DRV_INDIRECT,			\
 		    .features = F_INDIRECT | F_EVENT_IDX } };			\
 	FIXTURE_VARIANT_ADD(_name, tmpfs_direct_packed)				\
-	{ .conf = { BACKING_TMPFS, .direct = true, .features = F_PACKED } };	\
+	{ .conf = { BACKING_TMPFS, .direct = true, .pinned = true,		\
+		    .features = F_PACKED } };					\
 	FIXTURE_VARIANT_ADD(_name, loop_direct_split_mixed)			\
-	{ .conf = { BACKING_LOOP, .direct = true, .layout = DRV_MIXED,		\
-		    .features = F_INDIRECT } }
+	{ .conf = { BACKING_LOOP, .direct = true, .pinned = true,		\
+		    .layout = DRV_MIXED, .features = F_INDIRECT } }
 
 #endif

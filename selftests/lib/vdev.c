@@ -239,6 +239,13 @@ int __vdev_set_config(int fd, const struct vkick_blk_config *config)
 	return __vdev_ioctl(fd, VKICK_BLK_SET_CONFIG, (void *)config);
 }
 
+int __vdev_set_pinned(int fd, u32 pinned)
+{
+	struct vkick_blk_pinned p = { .size = sizeof(p), .pinned = pinned };
+
+	return __vdev_ioctl(fd, VKICK_BLK_SET_PINNED, &p);
+}
+
 /* Aborts the test with the ioctl's errno if it failed. */
 static void must(int err, const char *what)
 {
@@ -395,6 +402,11 @@ void vdev_set_file(int fd, int file)
 void vdev_set_config(int fd, const struct vkick_blk_config *config)
 {
 	must(__vdev_set_config(fd, config), "BLK_SET_CONFIG");
+}
+
+void vdev_set_pinned(int fd, u32 pinned)
+{
+	must(__vdev_set_pinned(fd, pinned), "BLK_SET_PINNED");
 }
 
 struct vkick_info vdev_get_info(int fd)

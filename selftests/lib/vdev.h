@@ -54,6 +54,7 @@ int __vdev_set_latency(int fd, u64 ns);
 /* Of /dev/vkick-blk. */
 int __vdev_set_file(int fd, int file);
 int __vdev_set_config(int fd, const struct vkick_blk_config *config);
+int __vdev_set_pinned(int fd, u32 pinned);
 
 void vdev_set_owner(int fd);
 void vdev_reset_owner(int fd);
@@ -82,6 +83,7 @@ void vdev_set_addr_logged(int fd, u32 index, const struct drv *d, u64 log_gpa);
 void vdev_set_latency(int fd, u64 ns);
 void vdev_set_file(int fd, int file);
 void vdev_set_config(int fd, const struct vkick_blk_config *config);
+void vdev_set_pinned(int fd, u32 pinned);
 struct vkick_info vdev_get_info(int fd);
 struct vkick_stats vdev_get_stats(int fd, u32 index);
 

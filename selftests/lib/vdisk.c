@@ -73,6 +73,7 @@ void vdisk_init(struct vdisk *v, int fd, u64 bytes, u64 features, unsigned int n
 		.write_zeroes_may_unmap = true,
 		.serial = "serial-of-20-chars-x",
 		.iothreads = nr_queues,
+		.pin = true,
 		.capacity = bytes / BLK_SECTOR_BYTES,
 		.write_back = true,
 	};

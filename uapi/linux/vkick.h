@@ -38,7 +38,8 @@
  *	ENOTSOCK	the fd is no tap and no packet socket (VHOST_NET_SET_BACKEND)
  *	ENOTTY		no such ioctl on this device
  *	EINTR		a fatal signal came while waiting for a busy queue
- *	ENOMEM		no memory, or the log does not fit RLIMIT_MEMLOCK
+ *	ENOMEM		no memory, or the log, or a memory table that is to be pinned, does
+ *			not fit RLIMIT_MEMLOCK
  *
  * What the vhost ioctls mean here, where <linux/vhost.h> leaves it open:
  *
@@ -322,6 +323,25 @@ struct vkick_blk_config {
 	__u32 reserved2;
 };
 
+/**
+ * struct vkick_blk_pinned - VKICK_BLK_SET_PINNED: whether guest memory stays where it is
+ * @size: sizeof(struct vkick_blk_pinned)
+ * @pinned: 1: memory of the tables that VHOST_SET_MEM_TABLE sets from now on is pinned
+ *	where an I/O first uses it, until its table is replaced or forgotten. 0, as at
+ *	first: each I/O pins its own, for as long as it lasts. Else EINVAL
+ *
+ * Spares each I/O the way through the owner's page tables. All of such a table counts
+ * against RLIMIT_MEMLOCK (ENOMEM, and the old one stays), though only what was used
+ * is pinned. The owner must not put other memory in its place meanwhile, by mmap(2),
+ * MADV_DONTNEED, a hole in the file, or a balloon: the device would go on with the old
+ * pages. What cannot be pinned for so long, as read-only memory and pages of a disk's
+ * file, is served as if this was 0. Forgotten by VHOST_RESET_OWNER.
+ */
+struct vkick_blk_pinned {
+	__u32 size;
+	__u32 pinned;
+};
+
 /* Of a device; they have numbers from 0 on. */
 #define VKICK_CONSOLE_MAX_PORTS		31U
 
@@ -372,5 +392,6 @@ struct vkick_console_port {
 #define VKICK_BLK_SET_CONFIG	_IOW(VKICK_IOCTL_TYPE, 0x12, struct vkick_blk_config)
 #define VKICK_CONSOLE_SET_PORT	_IOW(VKICK_IOCTL_TYPE, 0x13, struct vkick_console_port)
 #define VKICK_CONSOLE_GET_PORT	_IOWR(VKICK_IOCTL_TYPE, 0x14, struct vkick_console_port)
+#define VKICK_BLK_SET_PINNED	_IOW(VKICK_IOCTL_TYPE, 0x15, struct vkick_blk_pinned)
 
 #endif /* _UAPI_LINUX_VKICK_H */
