@@ -298,6 +298,6 @@ void stage_drive(struct stage *s, struct live *l)
 		if (kick)
 			CHECK(write(l->kick, &one, 8) == 8 || errno == EAGAIN, "kick");
 		else
-			usleep(50);
+			usleep(1000);	/* more often, and there is less traffic: nobody else gets the CPU */
 	}
 }
