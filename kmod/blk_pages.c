@@ -35,8 +35,9 @@ static void vk_blk_pages_add(struct vk_blk_pages *p, struct page *page, u32 offs
 }
 
 /* Adds up to @nr pages, of which the first holds @addr. Return: bytes of them, up to @bytes */
-static __always_inline size_t vk_blk_pages_add_all(struct vk_blk_pages *p, struct page **pages, u32 nr,
-				   unsigned long addr, size_t bytes)
+static __always_inline size_t vk_blk_pages_add_all(struct vk_blk_pages *p,
+						   struct page **pages, u32 nr,
+						   unsigned long addr, size_t bytes)
 {
 	u32 offset = offset_in_page(addr), i;
 	size_t left = bytes;

@@ -29,6 +29,7 @@ struct vk_region {
 	u64 span;		/* bytes after the first; so a region may end at 2^64 */
 	unsigned long hva;
 	struct vk_pin_set **pins;	/* each [A] once set, for good; NULL: none */
+	u32 refused;			/* [A] times that pages could not be pinned, about */
 };
 
 /* The guest-physical address of the last byte. */

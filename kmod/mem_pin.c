@@ -26,6 +26,12 @@
 /* Pinned at a time: what fits on the stack. */
 #define VK_PIN_BATCH	32
 
+/*
+ * Memory that cannot stay, as that of a file on disk, says so each time, after a long way
+ * through the kernel. After so many times its region is not asked any more.
+ */
+#define VK_PIN_MAX_REFUSED	32
+
 /* Of the owner's pages that have a part in a region, the first. */
 static unsigned long vk_pin_first(const struct vk_region *r)
 {
@@ -119,18 +125,17 @@ void vk_pin_release(struct vk_mem *mem)
 }
 
 /* A region that holds @addr, mostly the one that the look-up of the request found. */
-static const struct vk_region *vk_pin_region(const struct vk_memview *view, unsigned long addr)
+static struct vk_region *vk_pin_region(const struct vk_memview *view, unsigned long addr)
 {
-	const struct vk_region *r = view->hit;
+	struct vk_region *regions = view->mem->regions;
+	const struct vk_region *hit = view->hit;
 	u32 i;
 
-	if (likely(r && addr - r->hva <= r->span))
-		return r;
-	for (i = 0; i < view->mem->nr; i++) {
-		r = &view->mem->regions[i];
-		if (addr - r->hva <= r->span)
-			return r;
-	}
+	if (likely(hit && addr - hit->hva <= hit->span))
+		return &regions[hit - regions];
+	for (i = 0; i < view->mem->nr; i++)
+		if (addr - regions[i].hva <= regions[i].span)
+			return &regions[i];
 	return NULL;
 }
 
@@ -179,15 +184,16 @@ static int vk_pin_more(struct page **place, unsigned long addr, u32 nr)
  */
 int vk_pin_pages(const struct vk_memview *view, unsigned long addr, u32 nr, struct page ***pages)
 {
-	const struct vk_region *r;
 	struct vk_pin_set *set;
+	struct vk_region *r;
 	unsigned long at;
+	int got;
 	u32 n;
 
 	if (!view->mem->mm)
 		return -EINVAL;
 	r = vk_pin_region(view, addr);
-	if (!r)
+	if (!r || READ_ONCE(r->refused) >= VK_PIN_MAX_REFUSED)
 		return -EFAULT;
 	at = (addr >> PAGE_SHIFT) - vk_pin_first(r);
 	set = vk_pin_get_set(r, at / VK_PIN_SET_PAGES);
@@ -202,5 +208,11 @@ int vk_pin_pages(const struct vk_memview *view, unsigned long addr, u32 nr, stru
 	*pages = &set->page[at];
 	for (n = 0; n < nr && READ_ONCE(set->page[at + n]); n++)
 		;
-	return n ?: vk_pin_more(*pages, addr, nr);
+	if (n)
+		return n;
+	got = vk_pin_more(*pages, addr, nr);
+	/* Of two at once one may not count: no matter. */
+	if (got < 0)
+		WRITE_ONCE(r->refused, READ_ONCE(r->refused) + 1);
+	return got;
 }

@@ -8,6 +8,7 @@
  */
 #include "kselftest_harness.h"
 
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -122,6 +123,46 @@ TEST_F(pin, read_only_memory_is_served_without)
 	disk_submit(d, 0, &(struct disk_req) { VIRTIO_BLK_T_IN, 0, &(struct drv_seg) { DISK_BUF, BYTES, true }, 1 });
 	EXPECT_EQ(EFAULT, rig_wait_broken(&d->r, &d->r.q[0]));
 	EXPECT_TRUE(disk_pins_are(d, 1));
+}
+
+/*
+ * Pages of a file on disk, of which newer kernels have none stay for good: however often it is
+ * asked for, and beside memory that does.
+ */
+TEST_F(pin, memory_of_a_file_on_disk_is_served)
+{
+	struct backing_conf conf = { .kind = BACKING_EXT4, .bytes = DISK_BUF_SIZE };
+	struct disk *d = &self->d;
+	struct vhost_memory *t = gmem_table(&d->r.mem);
+	struct backing b;
+	u32 i, j;
+	u8 *p;
+	int fd;
+
+	backing_make(&b, &conf);
+	fd = backing_open(&b, O_RDWR);
+	p = mmap(NULL, DISK_BUF_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ASSERT_NE(MAP_FAILED, p);
+	for (i = 0; i < t->nregions; i++)
+		if (t->regions[i].guest_phys_addr == DISK_BUF)
+			t->regions[i].userspace_addr = (unsigned long)p;
+	ASSERT_EQ(0, __vdev_set_mem(d->r.fd, t));
+	free(t);
+	for (i = 0; i < 40; i++) {
+		u8 want[BYTES];
+
+		disk_file_put_pattern(d, 0, SECTORS, i);
+		ASSERT_EQ(VIRTIO_BLK_S_OK, disk_rw(d, VIRTIO_BLK_T_IN, 0, DISK_BUF, BYTES));
+		disk_pattern(want, 0, SECTORS, i);
+		for (j = 0; j < BYTES; j++)
+			ASSERT_EQ(want[j], p[j]);
+	}
+	expect_read(_metadata, d, DISK_BUF2, NEW);
+	vdev_set_mem(d->r.fd, &d->r.mem);
+	EXPECT_TRUE(disk_pins_are(d, 0));
+	munmap(p, DISK_BUF_SIZE);
+	close(fd);
+	backing_free(&b);
 }
 
 /* Two regions of which one ends in the midst of the other's memory. */
