@@ -132,10 +132,7 @@ static long vk_blk_submit_first(struct vk_blk_req *breq)
 	return vk_blk_submit_rw(breq, true);
 }
 
-/*
- * The limits that a request goes by, and the flags that do not depend on the owner's word
- * alone.
- */
+/* What holds whatever the owner said. */
 static void vk_blk_add_flags(const struct vk_blk *blk, struct vk_blk_limits *limits)
 {
 	if (!(blk->file->f_mode & FMODE_WRITE))

@@ -15,9 +15,6 @@
 
 #include "blk.h"
 
-/* Pinned at a time: what fits on the stack. */
-#define VK_BLK_PIN_BATCH	32
-
 static void vk_blk_pages_add(struct vk_blk_pages *p, struct page *page, u32 offset,
 			     u32 bytes)
 {
@@ -60,7 +57,7 @@ static u32 vk_blk_pages_spanned(unsigned long addr, size_t bytes)
 static int vk_blk_pages_pin(struct vk_blk_pages *p, unsigned long addr, size_t bytes)
 {
 	unsigned int flags = p->to_guest ? FOLL_WRITE : 0;
-	struct page *pages[VK_BLK_PIN_BATCH];
+	struct page *pages[VK_PIN_BATCH];
 	size_t n;
 	int got;
 

@@ -17,6 +17,9 @@ struct iovec;
 /* As mainline vhost's default, and what VKICK_GET_INFO reports. */
 #define VK_MAX_REGIONS		64
 
+/* Pinned at a time: what fits on the stack. */
+#define VK_PIN_BATCH		32
+
 /* Pages that stay where they are, see mem_pin.c: as many pointers as a page holds. */
 #define VK_PIN_SET_PAGES	(PAGE_SIZE / sizeof(struct page *))
 
@@ -43,7 +46,6 @@ struct vk_mem {
 	struct kref ref;
 	u32 nr;
 	struct mm_struct *mm;	/* whose memory is pinned; mm_count held. NULL: nobody's */
-	unsigned long nr_locked;	/* pages that count against its limit */
 	u64 starts[VK_MAX_REGIONS];	/* regions[].gpa, for the search; then U64_MAX */
 	struct vk_region regions[];
 };

@@ -20,11 +20,7 @@
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
-#include "compat.h"
 #include "vkick.h"
-
-/* Pinned at a time: what fits on the stack. */
-#define VK_PIN_BATCH	32
 
 /*
  * Memory that cannot stay, as that of a file on disk, says so each time, after a long way
@@ -32,25 +28,31 @@
  */
 #define VK_PIN_MAX_REFUSED	32
 
-/* Of the owner's pages that have a part in a region, the first. */
-static unsigned long vk_pin_first(const struct vk_region *r)
+/* Of the owner's pages that have a part in a region, the one that holds @addr, from 0 on. */
+static unsigned long vk_pin_index(const struct vk_region *r, unsigned long addr)
 {
-	return r->hva >> PAGE_SHIFT;
-}
-
-static unsigned long vk_pin_last(const struct vk_region *r)
-{
-	return (r->hva + r->span) >> PAGE_SHIFT;
+	return (addr >> PAGE_SHIFT) - (r->hva >> PAGE_SHIFT);
 }
 
 static unsigned long vk_pin_pages_of(const struct vk_region *r)
 {
-	return vk_pin_last(r) - vk_pin_first(r) + 1;
+	return vk_pin_index(r, r->hva + r->span) + 1;
 }
 
 static unsigned long vk_pin_sets_of(const struct vk_region *r)
 {
 	return DIV_ROUND_UP(vk_pin_pages_of(r), VK_PIN_SET_PAGES);
+}
+
+/* What a table counts as. */
+static unsigned long vk_pin_pages_of_all(const struct vk_mem *mem)
+{
+	unsigned long nr = 0;
+	u32 i;
+
+	for (i = 0; i < mem->nr; i++)
+		nr += vk_pin_pages_of(&mem->regions[i]);
+	return nr;
 }
 
 /**
@@ -62,18 +64,15 @@ static unsigned long vk_pin_sets_of(const struct vk_region *r)
  */
 int vk_pin_prepare(struct vk_mem *mem)
 {
-	unsigned long nr = 0, sets;
+	unsigned long sets;
 	int err;
 	u32 i;
 
-	for (i = 0; i < mem->nr; i++)
-		nr += vk_pin_pages_of(&mem->regions[i]);
-	err = account_locked_vm(current->mm, nr, true);
+	err = account_locked_vm(current->mm, vk_pin_pages_of_all(mem), true);
 	if (err)
 		return err;
 	mmgrab(current->mm);
 	mem->mm = current->mm;
-	mem->nr_locked = nr;
 	for (i = 0; i < mem->nr; i++) {
 		struct vk_region *r = &mem->regions[i];
 
@@ -120,7 +119,7 @@ void vk_pin_release(struct vk_mem *mem)
 		}
 		kvfree(r->pins);
 	}
-	account_locked_vm(mem->mm, mem->nr_locked, false);
+	account_locked_vm(mem->mm, vk_pin_pages_of_all(mem), false);
 	mmdrop(mem->mm);
 }
 
@@ -195,7 +194,7 @@ int vk_pin_pages(const struct vk_memview *view, unsigned long addr, u32 nr, stru
 	r = vk_pin_region(view, addr);
 	if (!r || READ_ONCE(r->refused) >= VK_PIN_MAX_REFUSED)
 		return -EFAULT;
-	at = (addr >> PAGE_SHIFT) - vk_pin_first(r);
+	at = vk_pin_index(r, addr);
 	set = vk_pin_get_set(r, at / VK_PIN_SET_PAGES);
 	if (!set)
 		return -ENOMEM;

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- What dev_blk.c is in the VMM ----------------------------------------------------- */
@@ -58,14 +59,17 @@ static void init_vm(struct vdisk *v)
 
 void vdisk_init(struct vdisk *v, int fd, u64 bytes, u64 features, unsigned int nr_queues)
 {
+	struct stat st;
 	unsigned int i;
 
+	CHECK(!fstat(fd, &st), "fstat");
 	memset(v, 0, sizeof(*v));
 	init_vm(v);
 	features |= F_VERSION_1 | F_INDIRECT;
 	v->disk = (struct blk_disk) {
 		.path = "test",
 		.fd = fd,
+		.is_bdev = S_ISBLK(st.st_mode),
 		.block_bytes = BLK_SECTOR_BYTES,
 		.seg_max = BLK_MAX_SEGS,
 		.max_discard_sectors = 1 << 16,
