@@ -50,6 +50,9 @@ void polled_make(struct rig *r, struct vq *q, u32 us)
 		polled_request(q);
 		s = vdev_get_stats(r->fd, q->index);
 	} while (s.poll_hits < 8 || s.poll_window_ns < 1000);
+	/* With EVENT_IDX a ring's first decision is for a call, which may be owed until now. */
+	vdev_set_call(r->fd, q->index, q->call);
+	ev_take(q->call);
 }
 
 void polled_for_long(struct rig *r, struct vq *q)

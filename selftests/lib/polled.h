@@ -28,7 +28,7 @@ bool polled_request(struct vq *q);
 
 /*
  * Requests one after the other, with calls disabled, until the worker polls for the next one,
- * for @us microseconds at most.
+ * for @us microseconds at most. No call of these is left, neither owed nor in the eventfd.
  */
 void polled_make(struct rig *r, struct vq *q, u32 us);
 
