@@ -50,6 +50,7 @@ static const struct node {
 };
 
 static int rounds = 5, run_ms = 500;
+static int only = -1;
 static int tap, host;			/* the tap, and a packet socket on it */
 
 static void attach(struct rig *r, const struct node *node, const struct row *row)
@@ -208,13 +209,15 @@ int main(int argc, char **argv)
 	int opt, one = 1;
 	size_t i;
 
-	while ((opt = getopt(argc, argv, "r:m:")) != -1) {
+	while ((opt = getopt(argc, argv, "r:m:o:")) != -1) {
 		if (opt == 'r') {
 			rounds = atoi(optarg);
 		} else if (opt == 'm') {
 			run_ms = atoi(optarg);
+		} else if (opt == 'o') {
+			only = atoi(optarg);
 		} else {
-			fprintf(stderr, "usage: nic [-r ROUNDS] [-m MS]\n");
+			fprintf(stderr, "usage: nic [-r ROUNDS] [-m MS] [-o ROW]\n");
 			return 2;
 		}
 	}
@@ -227,6 +230,7 @@ int main(int argc, char **argv)
 	      "PACKET_QDISC_BYPASS");
 	pin(0, 0);
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		compare(&rows[i]);
+		if (only < 0 || (int)i == only)
+			compare(&rows[i]);
 	return 0;
 }

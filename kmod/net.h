@@ -29,6 +29,7 @@
 
 #include <linux/mm_types.h>
 #include <linux/ptr_ring.h>
+#include <linux/socket.h>
 #include <linux/virtio_net.h>
 #include <linux/workqueue.h>
 #include <net/sock.h>
@@ -95,6 +96,7 @@ struct vk_net_queue {
  * @heads: [Q] of rx: chains popped for one packet
  * @nr_heads: [Q] of these; 0 between two passes
  * @nr_iov: [Q] iovecs in q->iov that they are
+ * @rx_msg: [Q] how the socket is asked; what no packet sets is 0 for good
  * @xdp: [Q] of tx: packets for the tap
  * @nr_xdp: [Q] of these; 0 between two passes
  * @frags: [Q] of tx: the memory that they are copied to
@@ -108,6 +110,7 @@ struct vk_net {
 	struct vring_token heads[VK_MAX_CHAIN];
 	u32 nr_heads;
 	u32 nr_iov;
+	struct msghdr rx_msg;
 
 	struct xdp_buff xdp[VK_NET_BATCH];
 	u32 nr_xdp;

@@ -163,6 +163,20 @@ static int vk_net_rx_gather(struct vk_queue *q, u32 bytes)
 	return 1;
 }
 
+/* The header's count of chains, where the socket wrote the rest: mostly one aligned store. */
+static int vk_net_rx_write_num_buffers(struct vk_queue *q, struct iov_iter *at)
+{
+	const size_t offset = offsetof(struct virtio_net_hdr_mrg_rxbuf, num_buffers);
+	struct vk_net *net = q->dev->priv;
+	__le16 n = cpu_to_le16(net->nr_heads);
+	__le16 __user *first = q->iov->iov_base + offset;
+
+	if (q->iov->iov_len >= offset + sizeof(n) && IS_ALIGNED((unsigned long)first, sizeof(n)))
+		return put_user(n, first);
+	iov_iter_advance(at, offset);
+	return copy_to_iter(&n, sizeof(n), at) == sizeof(n) ? 0 : -EFAULT;
+}
+
 /* Writes what of the header the socket has not written. @at: its start */
 static int vk_net_rx_write_header(struct vk_queue *q, struct iov_iter *at)
 {
@@ -171,18 +185,10 @@ static int vk_net_rx_write_header(struct vk_queue *q, struct iov_iter *at)
 	struct virtio_net_hdr_mrg_rxbuf hdr = {
 		.num_buffers = (__force __virtio16)cpu_to_le16(net->nr_heads),
 	};
-	const size_t offset = offsetof(typeof(hdr), num_buffers);
-	size_t n;
 
-	if (nq->own_hdr) {
-		n = nq->own_hdr;
-		return copy_to_iter(&hdr, n, at) == n ? 0 : -EFAULT;
-	}
-	if (!nq->has_num_buffers)
-		return 0;
-	iov_iter_advance(at, offset);
-	n = sizeof(hdr.num_buffers);
-	return copy_to_iter(&hdr.num_buffers, n, at) == n ? 0 : -EFAULT;
+	if (nq->own_hdr)
+		return copy_to_iter(&hdr, nq->own_hdr, at) == nq->own_hdr ? 0 : -EFAULT;
+	return nq->has_num_buffers ? vk_net_rx_write_num_buffers(q, at) : 0;
 }
 
 /*
@@ -193,21 +199,22 @@ static int vk_net_rx_receive(struct vk_queue *q, struct vk_net_backend *b, u32 b
 {
 	struct vk_net_queue *nq = vk_net_queue(q);
 	struct vk_net *net = q->dev->priv;
-	struct msghdr msg = { .msg_flags = MSG_DONTWAIT };
+	struct msghdr *msg = &net->rx_msg;
 	u32 want = bytes - nq->own_hdr;
 	struct iov_iter start;
 	int got;
 
 	iov_iter_init(&start, ITER_DEST, q->iov, net->nr_iov, bytes);
-	msg.msg_iter = start;
-	iov_iter_advance(&msg.msg_iter, nq->own_hdr);
-	if (b->ring)
-		msg.msg_control = net->packets[net->next++];
-	got = b->sock->ops->recvmsg(b->sock, &msg, want, MSG_DONTWAIT | MSG_TRUNC);
+	msg->msg_iter = start;
+	if (nq->own_hdr)
+		iov_iter_advance(&msg->msg_iter, nq->own_hdr);
+	msg->msg_control = b->ring ? net->packets[net->next++] : NULL;
+	msg->msg_flags = MSG_DONTWAIT;
+	got = b->sock->ops->recvmsg(b->sock, msg, want, MSG_DONTWAIT | MSG_TRUNC);
 	if (got != want)
 		return got == -EFAULT ? -EFAULT : -EMSGSIZE;
 	/* Taps do not say whether all went well. */
-	if (iov_iter_count(&msg.msg_iter))
+	if (iov_iter_count(&msg->msg_iter))
 		return -EFAULT;
 	return vk_net_rx_write_header(q, &start);
 }
