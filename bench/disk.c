@@ -25,6 +25,7 @@
 #define BLOCK		4096U
 #define DEVICE_BYTES	(256 * MIB)
 #define MAX_SAMPLES	(1U << 20)
+#define SAMPLED_SLOTS	8	/* one of so many is timed: a clock costs as much as a part of the way */
 
 /**
  * struct row - what is measured, on both datapaths
@@ -111,7 +112,8 @@ static void submit(struct run *r, const struct row *row)
 		head = drv_add(d, segs, 3);
 		CHECK(head >= 0, "depth %u", row->depth);
 		r->slot_of[head] = i;
-		s->since = now_ns();
+		if (i % SAMPLED_SLOTS == 0)
+			s->since = now_ns();
 	}
 	drv_kick(d, r->v.dev.ring[0].kick_fd);
 }
@@ -125,7 +127,7 @@ static void take(struct run *r)
 		u8 status = *(u8 *)gmem_ptr(&r->v.m.mem, r->slot[i].status, 1);
 
 		CHECK(status == VIRTIO_BLK_S_OK, "status %u", status);
-		if (r->nr_samples < MAX_SAMPLES)
+		if (i % SAMPLED_SLOTS == 0 && r->nr_samples < MAX_SAMPLES)
 			samples[r->nr_samples++] = now_ns() - r->slot[i].since;
 		r->free[r->nr_free++] = i;
 	}

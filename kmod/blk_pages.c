@@ -191,6 +191,24 @@ static bool vk_blk_pages_find_all(struct vk_blk_pages *p, const struct vk_memvie
 	return true;
 }
 
+/* What most requests are: within one page, which is pinned already. Return: whether it is */
+static bool vk_blk_pages_get_one(struct vk_blk_pages *p, const struct vk_memview *view,
+				 const struct iovec *iov)
+{
+	unsigned long addr = (unsigned long)iov->iov_base;
+	struct page *page;
+
+	if (offset_in_page(addr) + iov->iov_len > PAGE_SIZE)
+		return false;
+	page = vk_pin_find(view, addr);
+	if (!page)
+		return false;
+	p->bvecs = p->inline_bvecs;
+	vk_blk_pages_add(p, page, offset_in_page(addr), iov->iov_len);
+	p->stay = true;
+	return true;
+}
+
 /**
  * vk_blk_pages_get() - the pages of part of a guest buffer
  * @p: none so far
@@ -217,6 +235,8 @@ int vk_blk_pages_get(struct vk_blk_pages *p, const struct vk_queue *q,
 	}
 	if (blk->direct && !aligned)
 		return vk_blk_pages_make_bounce(p, iov, nr, bytes);
+	if (nr == 1 && vk_blk_pages_get_one(p, &q->view, iov))
+		return 0;
 
 	err = vk_blk_pages_alloc_bvecs(p, pages);
 	if (err)

@@ -69,6 +69,29 @@ int vk_pin_prepare(struct vk_mem *mem);
 void vk_pin_release(struct vk_mem *mem);
 int vk_pin_pages(const struct vk_memview *view, unsigned long addr, u32 nr, struct page ***pages);
 
+/* Of the owner's pages that have a part in a region, the one that holds @addr, from 0 on. */
+static inline unsigned long vk_pin_index(const struct vk_region *r, unsigned long addr)
+{
+	return (addr >> PAGE_SHIFT) - (r->hva >> PAGE_SHIFT);
+}
+
+/*
+ * The page that holds @addr, if it was pinned before and lies in the region that the
+ * last look-up found, as is mostly so; else NULL, and vk_pin_pages() may find it.
+ */
+static inline struct page *vk_pin_find(const struct vk_memview *view, unsigned long addr)
+{
+	const struct vk_region *r = view->hit;
+	struct vk_pin_set *set;
+	unsigned long at;
+
+	if (!r || !r->pins || addr - r->hva > r->span)
+		return NULL;
+	at = vk_pin_index(r, addr);
+	set = READ_ONCE(r->pins[at / VK_PIN_SET_PAGES]);
+	return set ? READ_ONCE(set->page[at % VK_PIN_SET_PAGES]) : NULL;
+}
+
 /**
  * vk_mem_lookup() - where a guest-physical address is
  * @view: of a table

@@ -28,12 +28,6 @@
  */
 #define VK_PIN_MAX_REFUSED	32
 
-/* Of the owner's pages that have a part in a region, the one that holds @addr, from 0 on. */
-static unsigned long vk_pin_index(const struct vk_region *r, unsigned long addr)
-{
-	return (addr >> PAGE_SHIFT) - (r->hva >> PAGE_SHIFT);
-}
-
 static unsigned long vk_pin_pages_of(const struct vk_region *r)
 {
 	return vk_pin_index(r, r->hva + r->span) + 1;

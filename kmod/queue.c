@@ -137,6 +137,17 @@ int vk_queue_push(struct vk_queue *q, struct vring_token token, u32 written)
 }
 
 /*
+ * The chain in hand is followed by those that the engine has fetched: if the block layer
+ * is out of requests and tags, it takes them for all at once. The plug's end gives back
+ * what was too much, as does a sleep.
+ */
+static void vk_queue_announce(struct vk_queue *q, struct vk_budget *budget)
+{
+	if (budget->plug)
+		budget->plug->nr_ios = 1 + vring_nr_fetched(&q->vring);
+}
+
+/*
  * Serves until the ring is empty or all requests are in flight, the budget is used up,
  * or an error. Return: enum vk_drained or -errno
  */
@@ -155,6 +166,7 @@ static int vk_queue_drain(struct vk_queue *q, struct vk_budget *budget)
 		err = vring_pop(&q->vring, &q->chain);
 		if (err <= 0)
 			return err;
+		vk_queue_announce(q, budget);
 		err = vk_queue_serve(q, req, budget);
 		if (err) {
 			/* so that GET_VRING_BASE names the chain at fault */
@@ -177,7 +189,9 @@ static int vk_queue_drain_plugged(struct vk_queue *q, struct vk_budget *budget)
 	if (!q->dev->class->plugs)
 		return vk_queue_drain(q, budget);
 	blk_start_plug(&plug);
+	budget->plug = &plug;
 	ret = vk_queue_drain(q, budget);
+	budget->plug = NULL;
 	blk_finish_plug(&plug);
 	return ret;
 }

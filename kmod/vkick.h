@@ -170,11 +170,13 @@ struct vk_req {
 /**
  * struct vk_budget - what a pass has done, of what it may do
  * @worker: whose pass it is
+ * @plug: requests are submitted under it; NULL: there is none
  * @requests: served
  * @bytes: read and written for them
  */
 struct vk_budget {
 	struct vk_worker *worker;
+	struct blk_plug *plug;
 	u32 requests;
 	u64 bytes;
 };

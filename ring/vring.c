@@ -9,9 +9,6 @@
  */
 #include "vring_impl.h"
 
-/* Indirect descriptors are fetched this many at a time, on the stack. */
-#define INDIRECT_BATCH	8U
-
 static bool vring_has(const struct vring_config *cfg, u32 feature)
 {
 	return cfg->features & (1ULL << feature);
@@ -139,63 +136,103 @@ static int vring_read_guest(struct vring_dev *vr, void *dst, u64 gpa, u32 len)
 	return 0;
 }
 
-/*
- * Appends the table that descriptor @t points to. Of a split ring its descriptors
- * are chained by next (2.7.5.3); of a packed one they have the packed layout, follow
- * each other, and of their flags WRITE alone has a meaning (2.8.7).
- */
-int vring_add_indirect(struct vring_dev *vr, struct vring_chain *c,
-		       const struct vring_desc_cpu *t)
+/* Up to VRING_TABLE_BATCH descriptors of a table, of either layout, into vr->table. */
+static int vring_read_table(struct vring_dev *vr, u64 gpa, u32 n)
 {
-	union {
-		struct vring_desc split;
-		struct vring_packed_desc packed;
-	} block[INDIRECT_BATCH];
-	struct vring_desc_cpu d;
-	u32 start = 0, loaded = 0;	/* block[] holds [start, start + loaded) */
-	u32 num, seen, i = 0;
+	u32 bytes = n * sizeof(struct vring_desc), contig;
+	const void __vring *src;
 	int err;
 
-	if (!vr->indirect || t->flags & VRING_DESC_F_NEXT)
-		return -EINVAL;
-	if (!t->len || t->len % sizeof(*block))
-		return -EINVAL;
-	num = t->len / sizeof(*block);
-	if (num > VRING_MAX_NUM)
-		return -E2BIG;
-	if (t->addr + t->len < t->addr)
-		return -EINVAL;
+	err = vring_io_lookup(vr->mem, gpa, bytes, &src, &contig);
+	if (err)
+		return err;
+	/* As a rule it is in one piece, and aligned as any table. */
+	if (contig == bytes && !((unsigned long)src & (sizeof(u64) - 1)))
+		return vring_io_get_words(vr->table.words, src, 2 * n);
+	return vring_read_guest(vr, &vr->table, gpa, bytes);
+}
+
+/*
+ * A chain is worked on in a copy that nothing points to: else its counts would be loaded
+ * and stored anew for each descriptor, as a store to its segments might change them.
+ */
+
+/* Descriptors follow each other, and of their flags WRITE alone has a meaning (2.8.7). */
+static int vring_add_packed_table(struct vring_dev *vr, struct vring_chain *to,
+				  u64 gpa, u32 num)
+{
+	struct vring_chain chain = *to;
+	const struct vring_packed_desc *block = vr->table.packed;
+	struct vring_desc_cpu d;
+	u32 i, n;
+	int err;
+
+	for (; num; num -= n, gpa += n * sizeof(*block)) {
+		n = num < VRING_TABLE_BATCH ? num : VRING_TABLE_BATCH;
+		err = vring_read_table(vr, gpa, n);
+		for (i = 0; i < n && !err; i++) {
+			vring_io_packed_to_cpu(&d, &block[i]);
+			err = d.flags & VRING_DESC_F_INDIRECT ?
+			      -EINVAL : vring_chain_add(&chain, &d);
+		}
+		if (err)
+			return err;
+	}
+	*to = chain;
+	return 0;
+}
+
+/* Descriptors are chained by next, from the first one on (2.7.5.3). */
+static int vring_add_split_table(struct vring_dev *vr, struct vring_chain *to,
+				 u64 gpa, u32 num)
+{
+	struct vring_chain chain = *to;	/* see above */
+	const struct vring_desc *block = vr->table.split;
+	u32 start = 0, loaded = 0;	/* block[] holds [start, start + loaded) */
+	struct vring_desc_cpu d;
+	u32 seen, i = 0;
+	int err;
 
 	for (seen = 0; seen < num; seen++) {
 		if (i - start >= loaded) {
 			start = i;
-			loaded = num - i < INDIRECT_BATCH ? num - i : INDIRECT_BATCH;
-			err = vring_read_guest(vr, block,
-					       t->addr + (u64)i * sizeof(*block),
-					       loaded * sizeof(*block));
+			loaded = num - i < VRING_TABLE_BATCH ? num - i : VRING_TABLE_BATCH;
+			err = vring_read_table(vr, gpa + (u64)i * sizeof(*block), loaded);
 			if (err)
 				return err;
 		}
-		if (vr->packed)
-			vring_io_packed_to_cpu(&d, &block[i - start].packed);
-		else
-			vring_io_desc_to_cpu(&d, &block[i - start].split);
-
+		vring_io_desc_to_cpu(&d, &block[i - start]);
 		if (d.flags & VRING_DESC_F_INDIRECT)
 			return -EINVAL;
-		err = vring_chain_add(c, &d);
+		err = vring_chain_add(&chain, &d);
 		if (err)
 			return err;
-		if (vr->packed) {
-			i++;
-			continue;
-		}
-		if (!(d.flags & VRING_DESC_F_NEXT))
+		if (!(d.flags & VRING_DESC_F_NEXT)) {
+			*to = chain;
 			return 0;
+		}
 		i = d.next;
 		if (i >= num)
 			return -EINVAL;
 	}
-	/* Split: more links than descriptors, a loop. */
-	return vr->packed ? 0 : -EINVAL;
+	/* More links than descriptors: a loop. */
+	return -EINVAL;
+}
+
+/* Appends the table that descriptor @t points to. */
+int vring_add_indirect(struct vring_dev *vr, struct vring_chain *c,
+		       const struct vring_desc_cpu *t)
+{
+	u32 num = t->len / sizeof(struct vring_desc);
+
+	if (!vr->indirect || t->flags & VRING_DESC_F_NEXT)
+		return -EINVAL;
+	if (!num || t->len % sizeof(struct vring_desc))
+		return -EINVAL;
+	if (num > VRING_MAX_NUM)
+		return -E2BIG;
+	if (t->addr + t->len < t->addr)
+		return -EINVAL;
+	return vr->packed ? vring_add_packed_table(vr, c, t->addr, num) :
+			    vring_add_split_table(vr, c, t->addr, num);
 }

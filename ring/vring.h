@@ -67,6 +67,7 @@
 
 /* Available chains (packed: descriptors) are fetched up to this many at a time. */
 #define VRING_POP_BATCH		16U
+#define VRING_TABLE_BATCH	8U	/* descriptors of an indirect table, read at a time */
 
 /*
  * A ring's place, as VHOST_SET_VRING_BASE has it (<linux/vhost.h>). Split: index of
@@ -229,6 +230,13 @@ struct vring_dev {
 		struct vring_split s;
 		struct vring_packed p;
 	};
+
+	/* Of an indirect table, for one vring_pop(): kernels zero what is on the stack. */
+	union {
+		struct vring_desc split[VRING_TABLE_BATCH];
+		struct vring_packed_desc packed[VRING_TABLE_BATCH];
+		u64 words[2 * VRING_TABLE_BATCH];
+	} table;
 };
 
 /**
@@ -305,6 +313,19 @@ int vring_packed_push(struct vring_dev *vr, struct vring_token t, u32 written);
 static inline int vring_pop(struct vring_dev *vr, struct vring_chain *c)
 {
 	return vr->packed ? vring_packed_pop(vr, c) : vring_split_pop(vr, c);
+}
+
+/**
+ * vring_nr_fetched() - what vring_pop() has without another look at the ring
+ * @vr: ring
+ *
+ * Return: chains to come for certain, if all are good; of a packed ring, their
+ * descriptors, of which a chain has one or more. Less than VRING_POP_BATCH.
+ */
+static inline u32 vring_nr_fetched(const struct vring_dev *vr)
+{
+	return vr->packed ? vr->p.nr_fetched - vr->p.next_fetched :
+			    vr->s.nr_heads - vr->s.next_head;
 }
 
 /**

@@ -107,6 +107,33 @@ TEST_F(table, may_be_longer_than_the_queue)
 	EXPECT_EQ(MAX_SEGS, self->c.nr_out);
 }
 
+/* Nothing says how it is aligned (2.7.5.3). */
+TEST_F(table, may_lie_at_any_address)
+{
+	u64 room = gmem_alloc(&self->mem, 16 * 5, 16);
+	u32 off;
+
+	for (off = 0; off < 16; off++) {
+		struct vring_desc t[4];
+		u32 i;
+
+		for (i = 0; i < 4; i++)
+			drv_set_desc(&t[i], GMEM_HIGH + off, 10 + i,
+				     i < 3 ? VRING_DESC_F_NEXT : 0, i + 1);
+		memcpy(gmem_ptr(&self->mem, room + off, sizeof(t)), t, sizeof(t));
+		offer_table(self, room + off, sizeof(t), 0);
+
+		ASSERT_EQ(1, vring_pop(&self->dev.vr, &self->c));
+		ASSERT_EQ(4, self->c.nr_out);
+		for (i = 0; i < 4; i++) {
+			ASSERT_EQ(GMEM_HIGH + off, self->segs[i].gpa);
+			ASSERT_EQ(10 + i, self->segs[i].len);
+		}
+		ASSERT_EQ(0, vring_push(&self->dev.vr, self->c.token, 0));
+		ASSERT_LE(0, vring_flush(&self->dev.vr));
+	}
+}
+
 /* At every offset: descriptors themselves are cut by the border, too. */
 TEST_F(table, may_lie_across_a_region_border)
 {

@@ -89,6 +89,20 @@ static inline int vring_io_read(void *dst, const void *src, size_t n)
 	return 0;
 }
 
+/* @n words that are 8-byte aligned. */
+static inline int vring_io_get_words(u64 *dst, const void *src, u32 n)
+{
+	const volatile u64 *from = src;
+	u64 word;
+	u32 i;
+
+	for (i = 0; i < n; i++) {
+		word = from[i];
+		memcpy(&dst[i], &word, sizeof(word));	/* of any type */
+	}
+	return 0;
+}
+
 /* Element i goes to entry at[i] of a used ring of @num. */
 static inline int vring_io_put_used(struct vring_used *used, u32 num,
 				    const struct vring_used_elem *src,
