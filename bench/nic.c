@@ -51,6 +51,7 @@ static const struct node {
 
 static int rounds = 5, run_ms = 500;
 static int only = -1;
+static u64 calls;	/* that the driver had, in this run */
 static int tap, host;			/* the tap, and a packet socket on it */
 
 static void attach(struct rig *r, const struct node *node, const struct row *row)
@@ -86,8 +87,10 @@ static void wait_call(struct vq *q)
 {
 	u64 n;
 
-	if (!drv_enable_call(&q->drv))
+	if (!drv_enable_call(&q->drv)) {
 		CHECK(read(q->call, &n, sizeof(n)) == sizeof(n), "call");
+		calls += n;
+	}
 	drv_disable_call(&q->drv);
 }
 
@@ -171,14 +174,16 @@ static void measure(const struct row *row, const struct node *node, int round)
 	tid = proc_thread(node->thread);
 	pin(tid, 1);
 	set_backend(&r, q->index, tap);
+	calls = 0;
 	ns = tx ? transmit(q, row) : receive(q, row);
 	set_backend(&r, q->index, -1);
 	while (drv_get(&q->drv, NULL) >= 0)
 		;
 	printf("bench=net direction=%s ring=%s bytes=%u datapath=%s round=%d", row->direction,
 	       row->ring, row->bytes, node->name, round);
-	printf(" packets_per_s=%.0f device_ns=%.1f\n", q->drv.got * 1e9 / ns,
-	       (double)run_time_ns(tid) / q->drv.got);
+	printf(" packets_per_s=%.0f device_ns=%.1f device_switches=%.4f calls=%.4f\n",
+	       q->drv.got * 1e9 / ns, (double)run_time_ns(tid) / q->drv.got,
+	       (double)proc_switches(tid) / q->drv.got, (double)calls / q->drv.got);
 	fflush(stdout);
 	rig_close(&r);
 }
