@@ -6,8 +6,10 @@
 #define MEASURE_H
 
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "../selftests/lib/util.h"
 
@@ -40,6 +42,20 @@ static inline u64 run_time_ns(pid_t tid)
 	CHECK(f && fscanf(f, "%llu", &ns) == 1, "%s", name);
 	fclose(f);
 	return ns;
+}
+
+static inline void run_is_too_long(int sig)
+{
+	static const char why[] = "# the run does not end: a call was lost\n";
+
+	_exit(write(STDERR_FILENO, why, sizeof(why) - 1) < 0 ? sig : 1);
+}
+
+/* A lost call is no endless run. @ms: of the run that begins */
+static inline void limit_run(int ms)
+{
+	signal(SIGALRM, run_is_too_long);
+	alarm((DEADLINE_MS + ms) / 1000);
 }
 
 /* For qsort(), of latencies. */

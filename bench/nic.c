@@ -165,7 +165,7 @@ static void measure(const struct row *row, const struct node *node, int round)
 	pid_t tid;
 	u64 ns;
 
-	alarm(DEADLINE_MS / 1000 + run_ms / 1000);	/* a lost call is no endless run */
+	limit_run(run_ms);
 	attach(&r, node, row);
 	gmem_fill(&r.mem, GMEM_HIGH, 0, RX_BUFFER);
 	*(u8 *)gmem_ptr(&r.mem, GMEM_HIGH + HDR, 1) = 0x02;

@@ -260,7 +260,7 @@ static void measure(const char *bench, const struct row *row, const char *datapa
 	struct result res = { .driver_switches = -own_switches() };
 	double n;
 
-	alarm(DEADLINE_MS / 1000 + run_ms / 1000);	/* a lost call is no endless run */
+	limit_run(run_ms);
 	if (!strcmp(datapath, "kernel"))
 		run_kernel(row, &res);
 	else
