@@ -25,7 +25,7 @@
 #define BLOCK		4096U
 #define DEVICE_BYTES	(256 * MIB)
 #define MAX_SAMPLES	(1U << 20)
-#define SAMPLED_SLOTS	8	/* one of so many is timed: a clock costs as much as a part of the way */
+#define SAMPLED_SLOTS	8	/* one of so many is timed, as the clock costs, too */
 
 /**
  * struct row - what is measured, on both datapaths

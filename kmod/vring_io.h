@@ -118,8 +118,8 @@ static inline int vring_io_read(void *dst, const void __user *src, size_t n)
 }
 
 /*
- * @n words that are 8-byte aligned: for some descriptors a good deal cheaper than
- * copy_from_user(), which looks at where on the stack they go, and copies by the byte.
+ * @n words that are 8-byte aligned: for so few a good deal cheaper than copy_from_user()
+ * of a size that is not constant, which looks at what lies where they go.
  */
 static inline int vring_io_get_words(u64 *dst, const void __user *src, u32 n)
 {
