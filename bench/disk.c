@@ -47,7 +47,7 @@ static const struct row rows[] = {
 };
 
 static int rounds = 5, run_ms = 500;
-static int only = -1;
+static int only = -1, poll_us;
 static bool pinned = true;
 static const char *path = "/dev/nullb0";
 static u32 *samples;
@@ -252,7 +252,7 @@ int main(int argc, char **argv)
 	int opt, round, cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	size_t i;
 
-	while ((opt = getopt(argc, argv, "f:r:m:o:u")) != -1) {
+	while ((opt = getopt(argc, argv, "f:r:m:o:p:u")) != -1) {
 		if (opt == 'f') {
 			path = optarg;
 		} else if (opt == 'r') {
@@ -261,10 +261,13 @@ int main(int argc, char **argv)
 			run_ms = atoi(optarg);
 		} else if (opt == 'o') {
 			only = atoi(optarg);
+		} else if (opt == 'p') {
+			poll_us = atoi(optarg);
 		} else if (opt == 'u') {
 			pinned = false;
 		} else {
-			fprintf(stderr, "usage: disk [-f FILE] [-r ROUNDS] [-m MS] [-o ROW] [-u]\n"
+			fprintf(stderr, "usage: disk [-f FILE] [-r ROUNDS] [-m MS] [-o ROW] [-p US] [-u]\n"
+				"  -p  rows that poll do so for US microseconds\n"
 				"  -u  without VKICK_BLK_SET_PINNED\n");
 			return 2;
 		}
@@ -275,11 +278,15 @@ int main(int argc, char **argv)
 	/* The driver is on CPU 0, the device on 0 or 1. */
 	pin(0, 0);
 	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct row row = rows[i];
+
 		if (only >= 0 && (int)i != only)
 			continue;
-		for (round = 0; round < rounds && rows[i].cpus <= cpus; round++) {
-			measure(&rows[i], "kernel", round);
-			measure(&rows[i], "user", round);
+		if (poll_us && row.poll_us)
+			row.poll_us = poll_us;
+		for (round = 0; round < rounds && row.cpus <= cpus; round++) {
+			measure(&row, "kernel", round);
+			measure(&row, "user", round);
 		}
 	}
 	return 0;

@@ -13,6 +13,12 @@
 
 #include "vkick.h"
 
+/* A call is made, or there is to be none: what did holding it bring? Return: whether one was owed. */
+static bool vk_hold_end(struct vk_queue *q, enum vring_coalesce_why why)
+{
+	return vring_coalesce_end(&q->held, q->stats.requests, why);
+}
+
 /**
  * vk_hold_call() - the driver wants a call: is it to wait?
  * @q: queue
@@ -24,31 +30,44 @@ bool vk_hold_call(struct vk_queue *q)
 {
 	lockdep_assert_held(&q->lock);
 	if (!q->poll.active || !q->call) {
-		vring_coalesce_end(&q->held);
+		vk_hold_end(q, VRING_COALESCE_ANYWAY);
 		return false;
 	}
-	if (!vring_coalesce_holds(&q->held))
+	if (vring_coalesce_is_full(&q->held, q->stats.requests, q->num)) {
+		vk_hold_end(q, VRING_COALESCE_FULL);
 		return false;
+	}
+	if (vring_coalesce_is_half(&q->held, q->stats.requests, q->in_flight)) {
+		vk_hold_end(q, VRING_COALESCE_ANYWAY);
+		return false;
+	}
 	if (!q->held.owed) {
 		q->stats.calls_held++;
-		vring_coalesce_begin(&q->held, local_clock(), q->stats.requests);
+		vring_coalesce_begin(&q->held, local_clock());
 	}
 	return true;
 }
 
-/* The driver went on without it. */
-void vk_hold_request_came(struct vk_queue *q)
+/* The driver wants no call for what it has now. */
+void vk_hold_no_call(struct vk_queue *q)
 {
 	lockdep_assert_held(&q->lock);
-	q->held.paid = true;
+	vring_coalesce_not_wanted(&q->held, q->stats.requests);
+}
+
+static void vk_hold_release_since(struct vk_queue *q, enum vring_coalesce_why why)
+{
+	if (!vk_hold_end(q, why))
+		return;
+	q->stats.calls_in_vain += why == VRING_COALESCE_IN_VAIN;
+	vk_call_signal(q);
 }
 
 /* Makes the call that is owed, if one is. */
 void vk_hold_release(struct vk_queue *q)
 {
 	lockdep_assert_held(&q->lock);
-	if (vring_coalesce_end(&q->held))
-		vk_call_signal(q);
+	vk_hold_release_since(q, VRING_COALESCE_ANYWAY);
 }
 
 /* A pass is over. */
@@ -56,18 +75,23 @@ void vk_hold_pass_ended(struct vk_queue *q)
 {
 	if (!q->held.owed)
 		return;
-	if (!q->poll.active || vring_coalesce_is_full(&q->held, q->stats.requests, q->num) ||
-	    vring_coalesce_is_late(&q->held, local_clock(), vk_poll_timeout_ns(q)))
+	if (vring_coalesce_is_full(&q->held, q->stats.requests, q->num))
+		vk_hold_release_since(q, VRING_COALESCE_FULL);
+	else if (!q->poll.active ||
+		 vring_coalesce_is_half(&q->held, q->stats.requests, q->in_flight) ||
+		 vring_coalesce_is_late(&q->held, local_clock(), vk_poll_timeout_ns(q)))
 		vk_hold_release(q);
 }
 
 /* The worker looked, and nothing came so far. Sets the start of the idle time, see poll.c. */
 void vk_hold_nothing_came(struct vk_queue *q, u64 now)
 {
-	if (!vring_coalesce_is_in_vain(&q->held, now, q->poll.idle_since, q->poll.window_ns) &&
-	    !vring_coalesce_is_late(&q->held, now, vk_poll_timeout_ns(q)))
+	if (vring_coalesce_is_in_vain(&q->held, now, q->poll.idle_since, q->poll.window_ns))
+		vk_hold_release_since(q, VRING_COALESCE_IN_VAIN);
+	else if (vring_coalesce_is_late(&q->held, now, vk_poll_timeout_ns(q)))
+		vk_hold_release(q);
+	else
 		return;
-	vk_hold_release(q);
 	/* It is from now on that the driver takes its time, and is watched. */
 	q->poll.idle_since = now;
 }

@@ -97,10 +97,12 @@ static void vk_queue_call(struct vk_queue *q, bool wanted)
 	q->decided = q->stats.requests;
 	if (q->latency.nr_waiting)
 		vring_latency_published(&q->latency, local_clock());
-	if (!wanted)
+	if (!wanted) {
 		q->stats.calls_suppressed++;
-	else if (!vk_hold_call(q))
+		vk_hold_no_call(q);
+	} else if (!vk_hold_call(q)) {
 		vk_call_signal(q);
+	}
 }
 
 /* Publishes what was pushed since the last decision on a call, and decides. */
@@ -237,8 +239,6 @@ static int vk_queue_work(struct vk_queue *q, struct vk_budget *budget, u64 since
 		ret = vring_disable_notify(&q->vring);
 	if (!ret)
 		ret = vk_queue_drain_plugged(q, budget);
-	if (budget->requests != served)
-		vk_hold_request_came(q);
 	if (q->stats.requests != before || budget->requests != served)
 		vk_poll_work_came(q, since);
 	return ret;

@@ -46,6 +46,7 @@ int vk_stats_get(struct vk_queue *q, struct vkick_stats *s)
 	static_assert(sizeof(s->pop_to_used_ns) == sizeof(q->latency.count));
 	memcpy(s->pop_to_used_ns, q->latency.count, sizeof(s->pop_to_used_ns));
 	s->calls_held = from->calls_held;
+	s->calls_in_vain = from->calls_in_vain;
 	mutex_unlock(&q->lock);
 	return 0;
 }
@@ -58,8 +59,9 @@ static void vk_stats_show_queue(struct seq_file *m, const struct vkick_stats *s)
 		   s->running ? "running" : "stopped", s->error);
 	seq_printf(m, "  kicks %llu passes %llu requests %llu bytes_in %llu bytes_out %llu\n",
 		   s->kicks, s->passes, s->requests, s->bytes_in, s->bytes_out);
-	seq_printf(m, "  calls %llu calls_suppressed %llu calls_held %llu rechecks %llu budget_exhausted %llu\n",
-		   s->calls, s->calls_suppressed, s->calls_held, s->rechecks,
+	seq_printf(m, "  calls %llu calls_suppressed %llu calls_held %llu calls_in_vain %llu\n",
+		   s->calls, s->calls_suppressed, s->calls_held, s->calls_in_vain);
+	seq_printf(m, "  rechecks %llu budget_exhausted %llu\n", s->rechecks,
 		   s->budget_exhausted);
 	seq_printf(m, "  poll_hits %llu poll_misses %llu poll_window_ns %llu in_flight %llu dropped %llu\n",
 		   s->poll_hits, s->poll_misses, s->poll_window_ns, s->in_flight,

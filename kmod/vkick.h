@@ -286,6 +286,7 @@ struct vk_stats {
 	u64 poll_misses;
 	u64 dropped;
 	u64 calls_held;
+	u64 calls_in_vain;
 };
 
 /* Busy polling, see poll.c. */
@@ -466,7 +467,7 @@ void vk_poll_all(struct vk_worker *worker);
 
 /* hold.c. Context: queue->lock held; all but release: worker */
 bool vk_hold_call(struct vk_queue *q);
-void vk_hold_request_came(struct vk_queue *q);
+void vk_hold_no_call(struct vk_queue *q);
 void vk_hold_release(struct vk_queue *q);
 void vk_hold_pass_ended(struct vk_queue *q);
 void vk_hold_nothing_came(struct vk_queue *q, u64 now);

@@ -9,15 +9,21 @@
  * each of them, and each call takes the guest out of what it was at. So a call is owed
  * rather than made: what is used is shown, and the driver interrupted
  *
- *   - when VRING_COALESCE_REQUESTS were used, or half a ring;
+ *   - when enough requests were used since the last call;
+ *   - when as many were used as are still in flight: the other half keeps the backend busy
+ *     while the driver makes new ones;
  *   - VRING_COALESCE_NS later, or as long as the queue may be watched, if that is less;
- *   - when nothing came for half the window: by then the driver waits, most likely;
+ *   - when nothing came for half the window, or half of that time: by then the driver waits,
+ *     most likely;
  *   - with the end of the watch, whatever ends it: a stop, an error, a move.
  *
- * It adapts. A call that was held while no request came in was held from a driver that
- * waited for it, as one does that has a request at a time. The next call is then made
- * at once, and if the one after it was held for nothing as well the next three are, and
- * so on up to VRING_COALESCE_MAX_SKIP. One that paid takes that back.
+ * What is enough is learned. It begins with VRING_COALESCE_REQUESTS, or half a ring. A
+ * call that is owed when nothing comes any more was held from a driver that waited for
+ * it: what it had used by then is all that this driver has at a time, and is enough from
+ * now on. So who has four at a time is called with the fourth, and who has one is called
+ * for each, and neither waits. Now and then it is tried whether twice as many come as
+ * well: after the next call at first, after three if that was in vain, and so on up to
+ * VRING_COALESCE_MAX_SKIP. If they do, that is enough, and twice as many are tried next.
  *
  * As the engine, this has no lock and one source for the module and the VMM: who serves
  * the queue calls it.
@@ -32,56 +38,119 @@
 #define VRING_COALESCE_MAX_SKIP	255U
 
 /**
- * struct vring_coalesce - of one queue; all zero is a fresh start
+ * enum vring_coalesce_why - why a call is made
+ * @VRING_COALESCE_FULL: enough requests were used
+ * @VRING_COALESCE_IN_VAIN: nothing came any more
+ * @VRING_COALESCE_ANYWAY: neither, and it says nothing of how many the driver has at a time
+ */
+enum vring_coalesce_why {
+	VRING_COALESCE_FULL,
+	VRING_COALESCE_IN_VAIN,
+	VRING_COALESCE_ANYWAY,
+};
+
+/**
+ * struct vring_coalesce - of one queue
  * @owed: a call is yet to be made
- * @paid: a request came since
- * @skip: calls that are not held after one that was held in vain
+ * @tries: @enough is more than the driver is known to have at a time
+ * @enough: requests for a call; 0: no fewer than there may be at most
+ * @skip: calls with what is known to come, after one that was held in vain
  * @left: how many of these are to come
  * @since_ns: of when it is owed, by any clock that does not go back
- * @used: requests that were done by then
+ * @called: requests that were done by the last call, or by when none was wanted
  */
 struct vring_coalesce {
 	bool owed;
-	bool paid;
+	bool tries;
+	u32 enough;
 	u32 skip;
 	u32 left;
 	u64 since_ns;
-	u64 used;
+	u64 called;
 };
 
-/*
- * The driver wants a call, of a queue that is watched. Return: whether it is held: then
- * vring_coalesce_begin() is to follow, unless one is owed.
- */
-static inline bool vring_coalesce_holds(struct vring_coalesce *c)
+/* A fresh start. @used: requests that were done so far */
+static inline void vring_coalesce_start(struct vring_coalesce *c, u64 used)
 {
-	if (c->owed || !c->left)
-		return true;
-	c->left--;
-	return false;
+	*c = (struct vring_coalesce) { .called = used };
 }
 
-static inline void vring_coalesce_begin(struct vring_coalesce *c, u64 now_ns, u64 used)
+/* The driver wants no call: it looks by itself, unless this is since it was to have one. */
+static inline void vring_coalesce_not_wanted(struct vring_coalesce *c, u64 used)
+{
+	if (!c->owed)
+		c->called = used;
+}
+
+/* Whether enough requests were used for a call. @num: of the ring */
+static inline bool vring_coalesce_is_full(const struct vring_coalesce *c, u64 used, u32 num)
+{
+	u32 enough = num / 2 < VRING_COALESCE_REQUESTS ? num / 2 : VRING_COALESCE_REQUESTS;
+
+	if (c->enough && c->enough < enough)
+		enough = c->enough;
+	return used - c->called >= enough;
+}
+
+/*
+ * Whether half of what the driver has in the queue was used. @in_flight: the other half,
+ * without what the backend has not been given yet
+ */
+static inline bool vring_coalesce_is_half(const struct vring_coalesce *c, u64 used, u32 in_flight)
+{
+	return in_flight && used - c->called >= in_flight;
+}
+
+/* The driver wants a call, of a queue that is watched, and @used are not enough for it. */
+static inline void vring_coalesce_begin(struct vring_coalesce *c, u64 now_ns)
 {
 	c->owed = true;
-	c->paid = false;
 	c->since_ns = now_ns;
-	c->used = used;
 }
 
-/* Nothing is owed any more: what did holding it bring? Return: whether a call was owed. */
-static inline bool vring_coalesce_end(struct vring_coalesce *c)
+/* As many came as were waited for: are there more? */
+static inline void vring_coalesce_learn_full(struct vring_coalesce *c)
 {
-	u32 skip = 2 * c->skip + 1;
+	if (!c->enough)
+		return;
+	if (c->tries)
+		c->skip = 0;
+	c->tries = false;
+	if (c->left && --c->left)
+		return;
+	c->tries = true;
+	c->enough *= 2;
+	if (c->enough >= VRING_COALESCE_REQUESTS)
+		c->enough = 0;
+}
 
-	if (!c->owed)
-		return false;
-	if (skip > VRING_COALESCE_MAX_SKIP)
-		skip = VRING_COALESCE_MAX_SKIP;
-	c->skip = c->paid ? 0 : skip;
+/* No more than @n came. */
+static inline void vring_coalesce_learn_in_vain(struct vring_coalesce *c, u64 n)
+{
+	c->enough = n < VRING_COALESCE_REQUESTS ? n : VRING_COALESCE_REQUESTS;
+	c->tries = false;
+	c->skip = 2 * c->skip + 1;
+	if (c->skip > VRING_COALESCE_MAX_SKIP)
+		c->skip = VRING_COALESCE_MAX_SKIP;
 	c->left = c->skip;
+}
+
+/*
+ * A call is made, or would be if one is owed. @used: requests that are done.
+ * Return: whether one was owed
+ */
+static inline bool vring_coalesce_end(struct vring_coalesce *c, u64 used,
+				      enum vring_coalesce_why why)
+{
+	bool owed = c->owed;
+
+	if (why == VRING_COALESCE_FULL)
+		vring_coalesce_learn_full(c);
+	else if (why == VRING_COALESCE_IN_VAIN && owed)
+		vring_coalesce_learn_in_vain(c, used - c->called);
 	c->owed = false;
-	return true;
+	c->called = used;
+	return owed;
 }
 
 /* Whether a call has been owed for too long. @watch_ns: as long as the queue may be watched */
@@ -92,14 +161,6 @@ static inline bool vring_coalesce_is_late(const struct vring_coalesce *c, u64 no
 	return c->owed && now_ns - c->since_ns >= max_ns;
 }
 
-/* Whether a call has been owed for enough requests. @num: of the ring */
-static inline bool vring_coalesce_is_full(const struct vring_coalesce *c, u64 used, u32 num)
-{
-	u32 enough = num / 2 < VRING_COALESCE_REQUESTS ? num / 2 : VRING_COALESCE_REQUESTS;
-
-	return c->owed && used - c->used >= enough;
-}
-
 /*
  * Whether a call is owed to a driver that waits for it. @idle_since_ns: of when the queue
  * ran empty; @window_ns: how long it is watched from then on
@@ -108,8 +169,9 @@ static inline bool vring_coalesce_is_in_vain(const struct vring_coalesce *c, u64
 					     u64 idle_since_ns, u64 window_ns)
 {
 	u64 quiet_since_ns = c->since_ns > idle_since_ns ? c->since_ns : idle_since_ns;
+	u64 max_ns = window_ns < VRING_COALESCE_NS ? window_ns : VRING_COALESCE_NS;
 
-	return c->owed && now_ns - quiet_since_ns >= window_ns / 2;
+	return c->owed && now_ns - quiet_since_ns >= max_ns / 2;
 }
 
 #endif

@@ -128,6 +128,44 @@ TEST_F(hold, driver_that_waits_is_seldom_kept_waiting)
 	EXPECT_LT(250, b.poll_hits - a.poll_hits);
 }
 
+/* Four requests of a driver that sleeps then. */
+static void four_requests(struct vq *q)
+{
+	eager_requests(q, 3);
+	CHECK(!drv_enable_call(&q->drv), "a used element of nobody's");
+	CHECK(drv_add1(&q->drv, GMEM_FAR, 16, true) >= 0, "full");
+	drv_kick(&q->drv, q->kick);
+	/* If something kept us from the fourth there is a call for the three as well. */
+	do {
+		CHECK(ev_wait(q->call, DEADLINE_MS), "a call was lost");
+		ev_take(q->call);
+	} while (drv_get(&q->drv, NULL) < 0);
+}
+
+TEST_F(hold, driver_with_some_at_a_time_is_called_with_the_last)
+{
+	struct deadline end = deadline_in(DEADLINE_MS);
+	struct vkick_stats a = { 0 }, b = { 0 };
+	int i;
+
+	/* Who else wants the CPUs ends many a watch, and then each request has a call. */
+	do {
+		ASSERT_FALSE(deadline_passed(&end)) {
+			TH_LOG("400 requests, %llu calls; of %llu that were held, %llu in vain",
+			       (unsigned long long)(b.calls - a.calls),
+			       (unsigned long long)(b.calls_held - a.calls_held),
+			       (unsigned long long)(b.calls_in_vain - a.calls_in_vain));
+		}
+		polled_make(&self->r, self->q, POLL_US);
+		a = vdev_get_stats(self->r.fd, 0);
+		for (i = 0; i < 100; i++)
+			four_requests(self->q);
+		b = vdev_get_stats(self->r.fd, 0);
+	} while (b.calls - a.calls > 200 || b.calls_in_vain - a.calls_in_vain > 20);
+	EXPECT_EQ(400, b.requests - a.requests);
+	EXPECT_LT(50, b.calls_held - a.calls_held);
+}
+
 /* ---- what ends a poll ---- */
 
 static void stop(struct rig *r)

@@ -54,23 +54,36 @@ static u64 watch_ns(const struct blk_thread *t)
 	return t->u->disk->poll_us * 1000UL;
 }
 
-static u64 nr_used(const struct blk_queue *q)
+/* A call is made, or there is to be none: what did holding it bring? Return: whether one was owed. */
+static bool hold_end(struct blk_queue *q, enum vring_coalesce_why why)
 {
-	return atomic_load_explicit(&q->n.requests, memory_order_relaxed);
+	return vring_coalesce_end(&q->held, blk_nr_used(q), why);
+}
+
+/* Whether half of what the driver has in the queue is done. */
+static bool is_half(const struct blk_queue *q)
+{
+	return vring_coalesce_is_half(&q->held, blk_nr_used(q), q->in_flight);
 }
 
 /* The driver wants a call. Return: whether it is held back; if not it stands for one that was owed, too. */
 static bool hold(struct blk_thread *t, struct blk_queue *q)
 {
 	if (!polls(t)) {
-		vring_coalesce_end(&q->held);
+		hold_end(q, VRING_COALESCE_ANYWAY);
 		return false;
 	}
-	if (!vring_coalesce_holds(&q->held))
+	if (vring_coalesce_is_full(&q->held, blk_nr_used(q), q->r->num)) {
+		hold_end(q, VRING_COALESCE_FULL);
 		return false;
+	}
+	if (is_half(q)) {
+		hold_end(q, VRING_COALESCE_ANYWAY);
+		return false;
+	}
 	if (!q->held.owed) {
 		count(&q->n.calls_held, 1);
-		vring_coalesce_begin(&q->held, monotonic_ns(), nr_used(q));
+		vring_coalesce_begin(&q->held, monotonic_ns());
 	}
 	return true;
 }
@@ -82,21 +95,34 @@ static void call(struct blk_thread *t, struct blk_queue *q, bool wanted)
 	q->pushed = false;
 	if (q->latency.nr_waiting)
 		vring_latency_published(&q->latency, monotonic_ns());
-	if (!wanted || q->r->call_fd < 0 || !hold(t, q))
-		queue_call_if(&q->n, q->r, wanted);
+	if (!wanted || q->r->call_fd < 0)
+		vring_coalesce_not_wanted(&q->held, blk_nr_used(q));
+	else if (hold(t, q))
+		return;
+	queue_call_if(&q->n, q->r, wanted);
+}
+
+static void release_call_since(struct blk_queue *q, enum vring_coalesce_why why)
+{
+	if (!hold_end(q, why))
+		return;
+	count(&q->n.calls_in_vain, why == VRING_COALESCE_IN_VAIN);
+	queue_call(&q->n, q->r);
 }
 
 static void release_call(struct blk_queue *q)
 {
-	if (vring_coalesce_end(&q->held))
-		queue_call(&q->n, q->r);
+	release_call_since(q, VRING_COALESCE_ANYWAY);
 }
 
 /* A pass is over, or was none: is the call that is owed due? */
 static void release_call_if_due(struct blk_thread *t, struct blk_queue *q)
 {
-	if (q->held.owed && (vring_coalesce_is_full(&q->held, nr_used(q), q->r->num) ||
-			     vring_coalesce_is_late(&q->held, monotonic_ns(), watch_ns(t))))
+	if (!q->held.owed)
+		return;
+	if (vring_coalesce_is_full(&q->held, blk_nr_used(q), q->r->num))
+		release_call_since(q, VRING_COALESCE_FULL);
+	else if (is_half(q) || vring_coalesce_is_late(&q->held, monotonic_ns(), watch_ns(t)))
 		release_call(q);
 }
 
@@ -133,7 +159,6 @@ static int drain(struct blk_thread *t, struct blk_queue *q, int *budget)
 		}
 		q->nr_free--;
 		t->in_flight++;
-		q->held.paid = true;
 		blk_sqe_start(t, r);
 	}
 	return 1;
@@ -154,6 +179,7 @@ static int pass(struct blk_thread *t, struct blk_queue *q, bool *worked)
 	int budget = BLK_BUDGET, more, ret;
 
 	t->copied_bytes = 0;
+	q->in_flight = q->r->num - q->nr_free;
 	vring_latency_begin_pass(&q->latency);
 	do {
 		more = vring_disable_notify(&q->ring);
@@ -351,10 +377,12 @@ static void release_calls_in_vain(struct blk_thread *t, u64 now)
 	unsigned int i;
 
 	for_each_queue(q, t, i) {
-		if (!vring_coalesce_is_in_vain(&q->held, now, t->idle_since, t->window_ns) &&
-		    !vring_coalesce_is_late(&q->held, now, watch_ns(t)))
+		if (vring_coalesce_is_in_vain(&q->held, now, t->idle_since, t->window_ns))
+			release_call_since(q, VRING_COALESCE_IN_VAIN);
+		else if (vring_coalesce_is_late(&q->held, now, watch_ns(t)))
+			release_call(q);
+		else
 			continue;
-		release_call(q);
 		t->idle_since = now;
 	}
 }

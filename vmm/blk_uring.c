@@ -61,7 +61,7 @@ static int make_queue(struct blk_uring *u, unsigned int i)
 	int err;
 
 	q->broken = q->told = q->runnable = q->watched = q->pushed = false;
-	q->held = (struct vring_coalesce) { 0 };
+	vring_coalesce_start(&q->held, blk_nr_used(q));
 	vring_latency_start(&q->latency);
 	err = datapath_load_ring(u->dp.dev, q->r, &q->ring);
 	return err ? err : make_requests(u, q);

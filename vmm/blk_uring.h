@@ -48,6 +48,7 @@ struct blk_thread;
  * @watched: notifications are off, and the thread polls
  * @pushed: used elements since the last decision on a call
  * @free: @nr_free requests, a stack
+ * @in_flight: requests that were begun before the last pass, and were not done by then
  */
 struct blk_queue {
 	struct vring_dev ring;
@@ -63,11 +64,18 @@ struct blk_queue {
 	bool pushed;
 	struct blk_req **free;
 	u32 nr_free;
+	u32 in_flight;
 	void *requests;
 	struct queue_count n;
 	struct vring_coalesce held;
 	struct vring_latency latency;
 };
+
+/* Requests that are done, by the thread that serves it. */
+static inline u64 blk_nr_used(const struct blk_queue *q)
+{
+	return atomic_load_explicit(&q->n.requests, memory_order_relaxed);
+}
 
 struct blk_list {
 	struct blk_req *first;

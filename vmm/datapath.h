@@ -53,6 +53,7 @@ struct datapath_stats {
 	u64 calls;
 	u64 calls_suppressed;
 	u64 calls_held;
+	u64 calls_in_vain;
 	u64 latency[VKICK_LATENCY_BUCKETS];
 };
 

@@ -105,6 +105,7 @@ void datapath_stats(struct virtio_dev *dev, unsigned int i, struct datapath_stat
 	s->calls += past->calls;
 	s->calls_suppressed += past->calls_suppressed;
 	s->calls_held += past->calls_held;
+	s->calls_in_vain += past->calls_in_vain;
 	for (b = 0; b < ARRAY_SIZE(s->latency); b++)
 		s->latency[b] += past->latency[b];
 }

@@ -428,6 +428,7 @@ static void kernel_stats(struct datapath *dp, unsigned int i, struct datapath_st
 		.calls = v.calls,
 		.calls_suppressed = v.calls_suppressed,
 		.calls_held = v.calls_held,
+		.calls_in_vain = v.calls_in_vain,
 	};
 	_Static_assert(sizeof(s->latency) == sizeof(v.pop_to_used_ns), "the same buckets");
 	memcpy(s->latency, v.pop_to_used_ns, sizeof(s->latency));

@@ -27,8 +27,6 @@
 /* As many queues as vCPUs, up to this. */
 #define DEFAULT_MAX_QUEUES	8
 
-#define MAX_POLL_US		1000000
-
 /**
  * struct disk - a device's
  * @wce: the driver's word (config field writeback); it starts at @wce_at_reset. Read under
@@ -100,7 +98,7 @@ static void set_iothreads(struct device_opts *d, const char *key, const char *v)
 
 static void set_poll(struct device_opts *d, const char *key, const char *v)
 {
-	options(d)->poll_us = opts_range(d, key, v, 0, MAX_POLL_US);
+	options(d)->poll_us = opts_range(d, key, v, 0, VIRTIO_MAX_POLL_US);
 }
 
 static void set_pin(struct device_opts *d, const char *key, const char *v)

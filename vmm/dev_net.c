@@ -45,6 +45,7 @@ struct net_nic *net_nic_of(const struct virtio_dev *dev)
  * @user: or passt; @forward: ports that it is to listen on
  * @socket: or the path of one that runs, or NULL
  * @mtu: 0: none
+ * @poll_us: busy polling in the kernel, microseconds; 0: none
  */
 struct net_options {
 	const char *tap;
@@ -57,6 +58,7 @@ struct net_options {
 	bool has_mac;
 	u8 mac[NET_MAC_BYTES];
 	u16 mtu;
+	u32 poll_us;
 };
 
 static struct net_options *options(const struct device_opts *d)
@@ -128,6 +130,11 @@ static void set_mtu(struct device_opts *d, const char *key, const char *v)
 	options(d)->mtu = opts_range(d, key, v, MIN_MTU, MAX_MTU);
 }
 
+static void set_poll(struct device_opts *d, const char *key, const char *v)
+{
+	options(d)->poll_us = opts_range(d, key, v, 0, VIRTIO_MAX_POLL_US);
+}
+
 static const struct opts_key net_keys[] = {
 	{ "tap", set_tap },
 	{ "fd", set_fd },
@@ -136,6 +143,7 @@ static const struct opts_key net_keys[] = {
 	{ "udp", set_forward },
 	{ "mac", set_mac },
 	{ "mtu", set_mtu },
+	{ "poll", set_poll },
 	{ }
 };
 
@@ -203,6 +211,9 @@ static void net_init(struct virtio_dev *dev, const struct device_opts *opts)
 		die("--net: out of memory");
 	dev->priv = nic;
 	open_tap(nic, opts);
+	if (o->poll_us && opts->datapath == opts->class->user)
+		die_usage("--net poll=%u: only the kernel's datapaths poll: leave it out, or give datapath=kernel or vhost",
+			  o->poll_us);
 	if (o->has_mac)
 		memcpy(nic->own_mac, o->mac, sizeof(nic->own_mac));
 	else
@@ -211,6 +222,7 @@ static void net_init(struct virtio_dev *dev, const struct device_opts *opts)
 	nic->link_up = true;
 	dev->nr_queues = 2 * nic->tap.nr + 1;
 	dev->nr_workers = nic->tap.nr;
+	dev->poll_us = o->poll_us;
 	dev->features = features(nic);
 }
 

@@ -12,7 +12,7 @@
 
 /* As in struct datapath_stats. */
 struct queue_count {
-	_Atomic u64 kicks, requests, calls, calls_suppressed, calls_held;
+	_Atomic u64 kicks, requests, calls, calls_suppressed, calls_held, calls_in_vain;
 };
 
 /* The serving thread alone, so that none is lost. */
@@ -48,6 +48,7 @@ static inline void count_read(const struct queue_count *c, struct datapath_stats
 		.calls = atomic_load_explicit(&c->calls, memory_order_relaxed),
 		.calls_suppressed = atomic_load_explicit(&c->calls_suppressed, memory_order_relaxed),
 		.calls_held = atomic_load_explicit(&c->calls_held, memory_order_relaxed),
+		.calls_in_vain = atomic_load_explicit(&c->calls_in_vain, memory_order_relaxed),
 	};
 }
 

@@ -101,11 +101,12 @@ static json_t *queue_json(struct virtio_dev *dev, unsigned int i)
 	struct datapath_stats s;
 
 	datapath_stats(dev, i, &s);
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "kicks", (json_int_t)s.kicks,
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "kicks", (json_int_t)s.kicks,
 			 "requests", (json_int_t)s.requests,
 			 "calls", (json_int_t)s.calls,
 			 "calls_suppressed", (json_int_t)s.calls_suppressed,
 			 "calls_held", (json_int_t)s.calls_held,
+			 "calls_in_vain", (json_int_t)s.calls_in_vain,
 			 "latency_p50_ns", (json_int_t)latency_percentile(s.latency, 50),
 			 "latency_p99_ns", (json_int_t)latency_percentile(s.latency, 99),
 			 "latency_ns", latency_json(s.latency));

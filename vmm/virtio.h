@@ -14,6 +14,9 @@
 
 #define VIRTIO_MAX_QUEUES	IOTHREAD_MAX_FDS
 
+/* Of busy polling: a second. */
+#define VIRTIO_MAX_POLL_US	1000000
+
 struct device_opts;
 struct json_t;
 struct opts_key;

@@ -217,6 +217,8 @@ static inline __u32 vkick_latency_bucket(__u64 ns)
  *	for class net, whose packets are not requests that wait
  * @calls_held: calls that were not made at once, since the queue was being polled: each
  *	stands for all that was used until it was made
+ * @calls_in_vain: of these, the ones that were made because nothing came any more: the
+ *	driver waited for them
  *
  * Counters start at 0 with VHOST_SET_OWNER and survive stops.
  */
@@ -242,6 +244,7 @@ struct vkick_stats {
 	__aligned_u64 dropped;
 	__aligned_u64 pop_to_used_ns[VKICK_LATENCY_BUCKETS];
 	__aligned_u64 calls_held;
+	__aligned_u64 calls_in_vain;
 };
 
 /* The longest @latency_ns of struct vkick_null_latency. */
