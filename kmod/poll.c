@@ -9,9 +9,10 @@
  *
  * It adapts. What counts is the time from when the queue ran empty to when the next
  * work came. If that is more than the owner allows, watching would not have paid, and
- * the window becomes 0: not watched at all. Else it becomes twice that time, within
- * what the owner allows, so that a driver of this pace is mostly met; but it shrinks by
- * an eighth at a time, since kicks and completions come at paces of their own. A miss
+ * the window becomes 0: not watched at all. Else it becomes four times that time, within
+ * what the owner allows, so that a driver of this pace is mostly met: a miss costs a kick
+ * and a wake-up, while the window costs nothing as long as work comes. It shrinks by a
+ * 32nd at a time, since kicks and completions come at paces of their own. A miss
  * makes it 0 as well, and a kick soon after the queue ran empty opens it again. Where a
  * call was held back (hold.c) the time counts from when it was made: until then the
  * driver knew of nothing.
@@ -73,9 +74,9 @@ void vk_poll_work_came(struct vk_queue *q, u64 when)
 		return;
 	}
 	/* Grows at once, and shrinks slowly. */
-	poll->window_ns -= poll->window_ns / 8;
+	poll->window_ns -= poll->window_ns / 32;
 	poll->window_ns = max3(poll->window_ns, (u64)VK_POLL_MIN_NS,
-			       gap > 0 ? 2 * (u64)gap : 0);
+			       gap > 0 ? 4 * (u64)gap : 0);
 	poll->window_ns = min(poll->window_ns, max);
 }
 
@@ -107,10 +108,9 @@ static bool vk_poll_look(struct vk_queue *q, struct vk_worker *worker)
 		vk_queue_run_locked(q, worker, now);
 		return poll->active;
 	}
-	if (now - poll->idle_since < poll->window_ns && !need_resched()) {
-		vk_hold_nothing_came(q, now);
+	vk_hold_nothing_came(q, now);
+	if (now - poll->idle_since < poll->window_ns && !need_resched())
 		return true;
-	}
 	q->stats.poll_misses++;
 	WRITE_ONCE(poll->active, false);
 	poll->window_ns = 0;

@@ -13,8 +13,8 @@
  *   - when as many were used as are still in flight: the other half keeps the backend busy
  *     while the driver makes new ones;
  *   - VRING_COALESCE_NS later, or as long as the queue may be watched, if that is less;
- *   - when nothing came for half the window, or half of that time: by then the driver waits,
- *     most likely;
+ *   - when nothing came for as long as the window, or half of that time: by then the driver
+ *     waits, most likely;
  *   - with the end of the watch, whatever ends it: a stop, an error, a move.
  *
  * What is enough is learned. It begins with VRING_COALESCE_REQUESTS, or half a ring. A
@@ -169,9 +169,9 @@ static inline bool vring_coalesce_is_in_vain(const struct vring_coalesce *c, u64
 					     u64 idle_since_ns, u64 window_ns)
 {
 	u64 quiet_since_ns = c->since_ns > idle_since_ns ? c->since_ns : idle_since_ns;
-	u64 max_ns = window_ns < VRING_COALESCE_NS ? window_ns : VRING_COALESCE_NS;
+	u64 max_ns = window_ns < VRING_COALESCE_NS / 2 ? window_ns : VRING_COALESCE_NS / 2;
 
-	return c->owed && now_ns - quiet_since_ns >= max_ns / 2;
+	return c->owed && now_ns - quiet_since_ns >= max_ns;
 }
 
 #endif

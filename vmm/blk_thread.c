@@ -15,7 +15,7 @@
  * Polling adapts as the module's does (kmod/poll.c): what counts is the time from when
  * there was nothing to do to when there was something again. If that is more than
  * allowed, watching would not have paid, and the window becomes 0. Else it becomes
- * twice that time, within what is allowed, but shrinks by an eighth at a time. A miss
+ * four times that time, within what is allowed, but shrinks by a 32nd at a time. A miss
  * makes it 0 as well, and something to do soon after opens it again. Calls are held back
  * while it polls, as the module's are, see ring/vring_coalesce.h.
  */
@@ -326,9 +326,9 @@ static void work_came(struct blk_thread *t, u64 when)
 		t->window_ns = 0;
 		return;
 	}
-	t->window_ns -= t->window_ns / 8;
-	if (t->window_ns < 2 * gap)
-		t->window_ns = 2 * gap;
+	t->window_ns -= t->window_ns / 32;
+	if (t->window_ns < 4 * gap)
+		t->window_ns = 4 * gap;
 	if (t->window_ns < POLL_MIN_NS)
 		t->window_ns = POLL_MIN_NS;
 	if (t->window_ns > max)
