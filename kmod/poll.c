@@ -7,15 +7,10 @@
  * in:  VHOST_SET_VRING_BUSYLOOP_TIMEOUT; queues that a pass left empty
  * out: passes over those in which work came in; notifications enabled on the others
  *
- * It adapts. What counts is the time from when the queue ran empty to when the next
- * work came. If that is more than the owner allows, watching would not have paid, and
- * the window becomes 0: not watched at all. Else it becomes four times that time, within
- * what the owner allows, so that a driver of this pace is mostly met: a miss costs a kick
- * and a wake-up, while the window costs nothing as long as work comes. It shrinks by a
- * 32nd at a time, since kicks and completions come at paces of their own. A miss
- * makes it 0 as well, and a kick soon after the queue ran empty opens it again. Where a
- * call was held back (hold.c) the time counts from when it was made: until then the
- * driver knew of nothing.
+ * It adapts, as ring/vring_poll.h says: what counts is the time from when the queue ran
+ * empty to when the next work came. A miss closes the window, and a kick soon after the
+ * queue ran empty opens it again. Where a call was held back (hold.c) the time counts
+ * from when it was made: until then the driver knew of nothing.
  *
  * The worker takes queue->lock for one look at a time, and only if it is free; so
  * nobody waits for a queue that is but watched. It never sleeps while one is. It
@@ -27,9 +22,6 @@
 
 #include "vkick.h"
 #include "trace.h"
-
-/* The shortest window: below this the looks themselves take most of it. */
-#define VK_POLL_MIN_NS		10000
 
 /* The worker looks at its other duties (its list, its end) at least so often. */
 #define VK_POLL_ROUND_NS	200000
@@ -61,7 +53,6 @@ bool vk_poll_begin(struct vk_queue *q, struct vk_worker *worker)
 void vk_poll_work_came(struct vk_queue *q, u64 when)
 {
 	struct vk_poll *poll = &q->poll;
-	u64 max = vk_poll_timeout_ns(q);
 	s64 gap = when - poll->idle_since;	/* clocks of CPUs may differ a bit */
 
 	lockdep_assert_held(&q->lock);
@@ -69,15 +60,8 @@ void vk_poll_work_came(struct vk_queue *q, u64 when)
 		q->stats.poll_hits++;
 	WRITE_ONCE(poll->active, false);
 	poll->idle = false;
-	if (!max || gap > (s64)max) {
-		poll->window_ns = 0;
-		return;
-	}
-	/* Grows at once, and shrinks slowly. */
-	poll->window_ns -= poll->window_ns / 32;
-	poll->window_ns = max3(poll->window_ns, (u64)VK_POLL_MIN_NS,
-			       gap > 0 ? 4 * (u64)gap : 0);
-	poll->window_ns = min(poll->window_ns, max);
+	poll->window_ns = vring_poll_window(poll->window_ns, max_t(s64, gap, 0),
+					    vk_poll_timeout_ns(q));
 }
 
 /* Something else happens to the queue; whoever ends this enables notifications. */

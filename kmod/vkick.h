@@ -88,6 +88,7 @@
 #include "../ring/vring.h"
 #include "../ring/vring_coalesce.h"
 #include "../ring/vring_latency.h"
+#include "../ring/vring_poll.h"
 #include "log.h"
 #include "mem.h"
 

@@ -12,19 +12,14 @@
  * No kick is lost: a pass ends with notifications on and a second look
  * (vring_finish()), unless the thread polls: then poll_end() does the same.
  *
- * Polling adapts as the module's does (kmod/poll.c): what counts is the time from when
- * there was nothing to do to when there was something again. If that is more than
- * allowed, watching would not have paid, and the window becomes 0. Else it becomes
- * four times that time, within what is allowed, but shrinks by a 32nd at a time. A miss
- * makes it 0 as well, and something to do soon after opens it again. Calls are held back
- * while it polls, as the module's are, see ring/vring_coalesce.h.
+ * Polling adapts as the module's does (ring/vring_poll.h): what counts is the time from
+ * when there was nothing to do to when there was something again. A miss closes the
+ * window, and something to do soon after opens it again. Calls are held back while it
+ * polls, as the module's are, see ring/vring_coalesce.h.
  */
 #include <errno.h>
 
 #include "blk_uring.h"
-
-/* The shortest window: below this the looks themselves take most of it. */
-#define POLL_MIN_NS	10000
 
 /* Looks between two at the clock. */
 #define POLL_LOOKS	16
@@ -318,21 +313,8 @@ static void take(struct blk_thread *t)
 /* Work came at @when, the first since idle_since: what would the right window have been? */
 static void work_came(struct blk_thread *t, u64 when)
 {
-	u64 max = watch_ns(t);
-	u64 gap = when - t->idle_since;
-
+	t->window_ns = vring_poll_window(t->window_ns, when - t->idle_since, watch_ns(t));
 	t->idle_since = 0;
-	if (gap > max) {
-		t->window_ns = 0;
-		return;
-	}
-	t->window_ns -= t->window_ns / 32;
-	if (t->window_ns < 4 * gap)
-		t->window_ns = 4 * gap;
-	if (t->window_ns < POLL_MIN_NS)
-		t->window_ns = POLL_MIN_NS;
-	if (t->window_ns > max)
-		t->window_ns = max;
 }
 
 /* One look. Junk in a ring counts as work: the pass will tell. */

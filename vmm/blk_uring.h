@@ -27,6 +27,7 @@
 #include "queue_count.h"
 #include "virtio.h"
 #include "vring_coalesce.h"
+#include "vring_poll.h"
 
 /* Of a pass over a queue; then the others, completions and a stop have their turn. */
 #define BLK_BUDGET		256
