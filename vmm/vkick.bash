@@ -8,8 +8,8 @@ _vkick_keys()
 	[ "$1" != --port ] || keys="name="
 	[[ $1 != --console && $1 != --port ]] || keys+=" pty off file= socket="
 	[ "$1" != --console ] || keys+=" stdio"
-	[ "$1" != --net ] || keys+=" user tap= fd= socket= tcp= udp= mac= mtu= queues="
-	[ "$1" != --disk ] || keys+=" path= readonly= direct= serial= block-size= cache= queues= iothreads= poll="
+	[ "$1" != --net ] || keys+=" user tap= fd= socket= tcp= udp= mac= mtu= poll= queues="
+	[ "$1" != --disk ] || keys+=" path= readonly= direct= serial= block-size= cache= queues= iothreads= poll= pin="
 	case $last in
 	path=* | file=* | socket=*) mapfile -t COMPREPLY < <(compgen -f -P "$done${last%%=*}=" -- "${last#*=}") ;;
 	name=*) ;;
