@@ -13,7 +13,7 @@
 
 #include "vkick.h"
 
-/* A call is made, or there is to be none: what did holding it bring? Return: whether one was owed. */
+/* A call is made, or there is none to make. Return: whether one was owed. */
 static bool vk_hold_end(struct vk_queue *q, enum vring_coalesce_why why)
 {
 	return vring_coalesce_end(&q->held, q->stats.requests, why);

@@ -49,7 +49,7 @@ static u64 watch_ns(const struct blk_thread *t)
 	return t->u->disk->poll_us * 1000UL;
 }
 
-/* A call is made, or there is to be none: what did holding it bring? Return: whether one was owed. */
+/* A call is made, or there is none to make. Return: whether one was owed. */
 static bool hold_end(struct blk_queue *q, enum vring_coalesce_why why)
 {
 	return vring_coalesce_end(&q->held, blk_nr_used(q), why);
