@@ -13,6 +13,11 @@
 
 #include "vkick.h"
 
+static enum vring_coalesce_why vk_hold_due(const struct vk_queue *q)
+{
+	return vring_coalesce_due(&q->held, q->stats.requests, q->num, q->in_flight);
+}
+
 /* A call is made, or there is none to make. Return: whether one was owed. */
 static bool vk_hold_end(struct vk_queue *q, enum vring_coalesce_why why)
 {
@@ -28,17 +33,13 @@ static bool vk_hold_end(struct vk_queue *q, enum vring_coalesce_why why)
  */
 bool vk_hold_call(struct vk_queue *q)
 {
+	enum vring_coalesce_why why = VRING_COALESCE_ANYWAY;
+
 	lockdep_assert_held(&q->lock);
-	if (!q->poll.active || !q->call) {
-		vk_hold_end(q, VRING_COALESCE_ANYWAY);
-		return false;
-	}
-	if (vring_coalesce_is_full(&q->held, q->stats.requests, q->num)) {
-		vk_hold_end(q, VRING_COALESCE_FULL);
-		return false;
-	}
-	if (vring_coalesce_is_half(&q->held, q->stats.requests, q->in_flight)) {
-		vk_hold_end(q, VRING_COALESCE_ANYWAY);
+	if (q->poll.active && q->call)
+		why = vk_hold_due(q);
+	if (why != VRING_COALESCE_NOT_YET) {
+		vk_hold_end(q, why);
 		return false;
 	}
 	if (!q->held.owed) {
@@ -73,12 +74,14 @@ void vk_hold_release(struct vk_queue *q)
 /* A pass is over. */
 void vk_hold_pass_ended(struct vk_queue *q)
 {
+	enum vring_coalesce_why why;
+
 	if (!q->held.owed)
 		return;
-	if (vring_coalesce_is_full(&q->held, q->stats.requests, q->num))
-		vk_hold_release_since(q, VRING_COALESCE_FULL);
+	why = vk_hold_due(q);
+	if (why != VRING_COALESCE_NOT_YET)
+		vk_hold_release_since(q, why);
 	else if (!q->poll.active ||
-		 vring_coalesce_is_half(&q->held, q->stats.requests, q->in_flight) ||
 		 vring_coalesce_is_late(&q->held, local_clock(), vk_poll_timeout_ns(q)))
 		vk_hold_release(q);
 }
@@ -86,12 +89,13 @@ void vk_hold_pass_ended(struct vk_queue *q)
 /* The worker looked, and nothing came so far. Sets the start of the idle time, see poll.c. */
 void vk_hold_nothing_came(struct vk_queue *q, u64 now)
 {
-	if (vring_coalesce_is_in_vain(&q->held, now, q->poll.idle_since, q->poll.window_ns))
-		vk_hold_release_since(q, VRING_COALESCE_IN_VAIN);
-	else if (vring_coalesce_is_late(&q->held, now, vk_poll_timeout_ns(q)))
-		vk_hold_release(q);
-	else
+	enum vring_coalesce_why why = vring_coalesce_due_idle(&q->held, now, q->poll.idle_since,
+							      q->poll.window_ns,
+							      vk_poll_timeout_ns(q));
+
+	if (why == VRING_COALESCE_NOT_YET)
 		return;
+	vk_hold_release_since(q, why);
 	/* It is from now on that the driver takes its time, and is watched. */
 	q->poll.idle_since = now;
 }

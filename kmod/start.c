@@ -174,7 +174,7 @@ void vk_queue_reset(struct vk_queue *q)
 	vk_log_put(q->log);
 	q->log = NULL;
 	q->poll = (struct vk_poll) {};
-	q->held = (struct vring_coalesce) {};
+	vring_coalesce_start(&q->held, 0);	/* as ->stats below */
 	q->num = 0;
 	q->base = 0;
 	q->has_base = false;

@@ -39,11 +39,13 @@
 
 /**
  * enum vring_coalesce_why - why a call is made
+ * @VRING_COALESCE_NOT_YET: it is not
  * @VRING_COALESCE_FULL: enough requests were used
  * @VRING_COALESCE_IN_VAIN: nothing came any more
  * @VRING_COALESCE_ANYWAY: neither, and it says nothing of how many the driver has at a time
  */
 enum vring_coalesce_why {
+	VRING_COALESCE_NOT_YET,
 	VRING_COALESCE_FULL,
 	VRING_COALESCE_IN_VAIN,
 	VRING_COALESCE_ANYWAY,
@@ -101,7 +103,18 @@ static inline bool vring_coalesce_is_half(const struct vring_coalesce *c, u64 us
 	return in_flight && used - c->called >= in_flight;
 }
 
-/* The driver wants a call, of a queue that is watched, and @used are not enough for it. */
+/* Whether a call that the driver wants, or is owed, is made for what was used. */
+static inline enum vring_coalesce_why vring_coalesce_due(const struct vring_coalesce *c, u64 used,
+							 u32 num, u32 in_flight)
+{
+	if (vring_coalesce_is_full(c, used, num))
+		return VRING_COALESCE_FULL;
+	if (vring_coalesce_is_half(c, used, in_flight))
+		return VRING_COALESCE_ANYWAY;
+	return VRING_COALESCE_NOT_YET;
+}
+
+/* The driver wants a call, of a queue that is watched, and it is not made yet. */
 static inline void vring_coalesce_begin(struct vring_coalesce *c, u64 now_ns)
 {
 	c->owed = true;
@@ -172,6 +185,18 @@ static inline bool vring_coalesce_is_in_vain(const struct vring_coalesce *c, u64
 	u64 max_ns = window_ns < VRING_COALESCE_NS / 2 ? window_ns : VRING_COALESCE_NS / 2;
 
 	return c->owed && now_ns - quiet_since_ns >= max_ns;
+}
+
+/* Whether a call that is owed is made as nothing came so far; times as for these two. */
+static inline enum vring_coalesce_why vring_coalesce_due_idle(const struct vring_coalesce *c,
+							      u64 now_ns, u64 idle_since_ns,
+							      u64 window_ns, u64 watch_ns)
+{
+	if (vring_coalesce_is_in_vain(c, now_ns, idle_since_ns, window_ns))
+		return VRING_COALESCE_IN_VAIN;
+	if (vring_coalesce_is_late(c, now_ns, watch_ns))
+		return VRING_COALESCE_ANYWAY;
+	return VRING_COALESCE_NOT_YET;
 }
 
 #endif

@@ -55,25 +55,18 @@ static bool hold_end(struct blk_queue *q, enum vring_coalesce_why why)
 	return vring_coalesce_end(&q->held, blk_nr_used(q), why);
 }
 
-/* Whether half of what the driver has in the queue is done. */
-static bool is_half(const struct blk_queue *q)
+static enum vring_coalesce_why hold_due(const struct blk_queue *q)
 {
-	return vring_coalesce_is_half(&q->held, blk_nr_used(q), q->in_flight);
+	return vring_coalesce_due(&q->held, blk_nr_used(q), q->r->num, q->in_flight);
 }
 
 /* The driver wants a call. Return: whether it is held back; if not it stands for one that was owed, too. */
 static bool hold(struct blk_thread *t, struct blk_queue *q)
 {
-	if (!polls(t)) {
-		hold_end(q, VRING_COALESCE_ANYWAY);
-		return false;
-	}
-	if (vring_coalesce_is_full(&q->held, blk_nr_used(q), q->r->num)) {
-		hold_end(q, VRING_COALESCE_FULL);
-		return false;
-	}
-	if (is_half(q)) {
-		hold_end(q, VRING_COALESCE_ANYWAY);
+	enum vring_coalesce_why why = polls(t) ? hold_due(q) : VRING_COALESCE_ANYWAY;
+
+	if (why != VRING_COALESCE_NOT_YET) {
+		hold_end(q, why);
 		return false;
 	}
 	if (!q->held.owed) {
@@ -113,11 +106,14 @@ static void release_call(struct blk_queue *q)
 /* A pass is over, or was none: is the call that is owed due? */
 static void release_call_if_due(struct blk_thread *t, struct blk_queue *q)
 {
+	enum vring_coalesce_why why;
+
 	if (!q->held.owed)
 		return;
-	if (vring_coalesce_is_full(&q->held, blk_nr_used(q), q->r->num))
-		release_call_since(q, VRING_COALESCE_FULL);
-	else if (is_half(q) || vring_coalesce_is_late(&q->held, monotonic_ns(), watch_ns(t)))
+	why = hold_due(q);
+	if (why != VRING_COALESCE_NOT_YET)
+		release_call_since(q, why);
+	else if (vring_coalesce_is_late(&q->held, monotonic_ns(), watch_ns(t)))
 		release_call(q);
 }
 
@@ -359,12 +355,12 @@ static void release_calls_in_vain(struct blk_thread *t, u64 now)
 	unsigned int i;
 
 	for_each_queue(q, t, i) {
-		if (vring_coalesce_is_in_vain(&q->held, now, t->idle_since, t->window_ns))
-			release_call_since(q, VRING_COALESCE_IN_VAIN);
-		else if (vring_coalesce_is_late(&q->held, now, watch_ns(t)))
-			release_call(q);
-		else
+		enum vring_coalesce_why why = vring_coalesce_due_idle(&q->held, now, t->idle_since,
+								      t->window_ns, watch_ns(t));
+
+		if (why == VRING_COALESCE_NOT_YET)
 			continue;
+		release_call_since(q, why);
 		t->idle_since = now;
 	}
 }

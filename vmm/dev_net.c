@@ -212,7 +212,7 @@ static void net_init(struct virtio_dev *dev, const struct device_opts *opts)
 	dev->priv = nic;
 	open_tap(nic, opts);
 	if (o->poll_us && opts->datapath == opts->class->user)
-		die_usage("--net poll=%u: only the kernel's datapaths poll: leave it out, or give datapath=kernel or vhost",
+		die_usage("--net poll=%u: datapath=user does not poll: leave it out",
 			  o->poll_us);
 	if (o->has_mac)
 		memcpy(nic->own_mac, o->mac, sizeof(nic->own_mac));

@@ -218,7 +218,7 @@ static inline __u32 vkick_latency_bucket(__u64 ns)
  * @calls_held: calls that were not made at once, since the queue was being polled: each
  *	stands for all that was used until it was made
  * @calls_in_vain: of these, the ones that were made because nothing came any more: the
- *	driver waited for them
+ *	driver waited for them, most likely
  *
  * Counters start at 0 with VHOST_SET_OWNER and survive stops.
  */
