@@ -55,7 +55,7 @@ struct vk_blk_config {
 	u8 serial[VKICK_BLK_SERIAL_BYTES];
 };
 
-/* [D] all but @config and @nowait; changed while no queue runs, so workers may read. */
+/* [D] all but @config, @nowait and @lost; changed while no queue runs, so workers may read. */
 struct vk_blk {
 	struct file *file;		/* NULL: none */
 	struct block_device *bdev;	/* of @file, NULL for a regular file */
@@ -68,6 +68,9 @@ struct vk_blk {
 	struct workqueue_struct *reads;	/* of @file: reads that wait, ... */
 	struct workqueue_struct *others;	/* ... and all else */
 	struct vk_blk_config __rcu *config;	/* written under dev->mutex */
+	/* Writes from the page cache that failed, as far as the driver was told of them. */
+	errseq_t lost;
+	spinlock_t lost_lock;		/* to write @lost, which only goes on */
 };
 
 /* One range of a discard or write-zeroes, in bytes of the backend. */
@@ -101,6 +104,7 @@ struct vk_blk_req {
 	u32 moved;			/* so far */
 	bool durable;			/* write-through */
 	bool tried_nowait;		/* by the last submission */
+	errseq_t lost;			/* the disk's, when a T_FLUSH began */
 	loff_t pos;
 	union {
 		struct kiocb iocb;
@@ -137,6 +141,7 @@ int vk_blk_start(struct vk_queue *q);
 long vk_blk_submit_rw(struct vk_blk_req *breq, bool nowait);
 long vk_blk_submit_flush(struct vk_blk_req *breq);
 long vk_blk_submit_work(struct vk_blk_req *breq);
+int vk_blk_sync(struct vk_blk *blk, errseq_t since);
 void vk_blk_work(struct work_struct *work);
 long vk_blk_do_ranges(struct vk_blk_req *breq);
 int vk_blk_get_ranges(struct vk_blk_req *breq, const struct vk_blk_config *config);

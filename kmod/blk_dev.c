@@ -84,6 +84,8 @@ static int vk_blk_attach(struct vk_dev *dev, struct file *file)
 	blk->in_memory = vk_blk_is_in_memory(file);
 	blk->direct = file->f_flags & O_DIRECT && !blk->in_memory;
 	blk->nowait = file->f_mode & FMODE_NOWAIT;
+	/* Who had the file before has been told of what came before. */
+	blk->lost = READ_ONCE(file->f_wb_err);
 	vk_blk_set_alignment(blk);
 	return 0;
 }
@@ -182,6 +184,7 @@ int vk_blk_open(struct vk_dev *dev)
 		return -ENOMEM;
 	}
 	RCU_INIT_POINTER(blk->config, config);
+	spin_lock_init(&blk->lost_lock);
 	dev->priv = blk;
 	return 0;
 }

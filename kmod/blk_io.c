@@ -171,6 +171,52 @@ long vk_blk_submit_rw(struct vk_blk_req *breq, bool nowait)
 		       file->f_op->read_iter(iocb, &iter);
 }
 
+/* ---- What was lost ---- */
+
+/*
+ * The file tells one caller alone of writes from the page cache that failed. Requests that
+ * are under way at a time may all rely on what was lost: so each is told that began before
+ * one was told. @since: blk->lost when it began. Return: 0 or -errno
+ */
+static int vk_blk_check_lost(struct vk_blk *blk, errseq_t since)
+{
+	int err;
+
+	spin_lock(&blk->lost_lock);
+	err = errseq_check_and_advance(&blk->file->f_mapping->wb_err, &since);
+	WRITE_ONCE(blk->lost, since);
+	spin_unlock(&blk->lost_lock);
+	return err;
+}
+
+/**
+ * vk_blk_sync() - make durable what completed so far
+ * @blk: disk
+ * @since: its ->lost when the request began
+ *
+ * Context: process; waits. Return: 0 or -errno.
+ */
+int vk_blk_sync(struct vk_blk *blk, errseq_t since)
+{
+	int err = vfs_fsync(blk->file, 1);
+
+	return vk_blk_check_lost(blk, since) ?: err;
+}
+
+/* What is not durable is told by the next flush. */
+static long vk_blk_write_and_wait(struct vk_blk_req *breq)
+{
+	struct vk_blk *blk = breq->blk;
+	errseq_t since = READ_ONCE(blk->lost);
+	bool durable = breq->durable;
+	long ret = vk_blk_submit_rw(breq, false);
+
+	/* A direct write fails by itself; and may be over by now. */
+	if (blk->direct || !durable)
+		return ret;
+	return vk_blk_check_lost(blk, since) ?: ret;
+}
+
 /* ---- Flushes ---- */
 
 /**
@@ -184,8 +230,9 @@ long vk_blk_submit_flush(struct vk_blk_req *breq)
 {
 	struct vk_blk *blk = breq->blk;
 
+	breq->lost = READ_ONCE(blk->lost);
 	if (blk->in_memory)
-		return vfs_fsync(blk->file, 1);
+		return vk_blk_sync(blk, breq->lost);
 	if (!blk->bdev || !blk->direct)
 		return vk_blk_submit_work(breq);
 	return vk_blk_submit_bio(breq, REQ_OP_WRITE | REQ_PREFLUSH | REQ_SYNC,
@@ -214,10 +261,11 @@ static long vk_blk_do_work(struct vk_blk_req *breq)
 {
 	switch (breq->type) {
 	case VIRTIO_BLK_T_IN:
-	case VIRTIO_BLK_T_OUT:
 		return vk_blk_submit_rw(breq, false);
+	case VIRTIO_BLK_T_OUT:
+		return vk_blk_write_and_wait(breq);
 	case VIRTIO_BLK_T_FLUSH:
-		return vfs_fsync(breq->blk->file, 1);
+		return vk_blk_sync(breq->blk, breq->lost);
 	default:
 		return vk_blk_do_ranges(breq);
 	}

@@ -114,6 +114,7 @@ static int vk_blk_zero_range(struct vk_blk *blk, const struct vk_blk_range *r)
 long vk_blk_do_ranges(struct vk_blk_req *breq)
 {
 	struct vk_blk *blk = breq->blk;
+	errseq_t since = READ_ONCE(blk->lost);
 	int err = 0;
 	u32 i;
 
@@ -128,7 +129,7 @@ long vk_blk_do_ranges(struct vk_blk_req *breq)
 			err = vk_blk_zero_range(blk, r);
 	}
 	if (!err && breq->durable)
-		err = vfs_fsync(blk->file, 1);
+		err = vk_blk_sync(blk, since);
 	return err;
 }
 

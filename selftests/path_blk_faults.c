@@ -305,6 +305,67 @@ TEST_F(faults, of_a_write_are_its_own_with_write_through)
 	EXPECT_TRUE(below_has(&self->null, 61 * BATCH_SECTORS, NEW));
 }
 
+/* ---- who is told ---- */
+
+#define TOGETHER	8
+
+/* Writes take a second, and then fail where there is no disk below; flushes do not. */
+static struct backend make_slow_with_holes(FIXTURE_DATA(faults) *self)
+{
+	struct backend holes = make_with_holes(&self->null);
+
+	return dm_make1("slow", SECTORS, "delay", "%s 0 0 %s 0 1000 %s 0 0", holes.path,
+			holes.path, holes.path);
+}
+
+/* Half of them on each queue, all under way at a time; places are bad ones. */
+static void do_together(FIXTURE_DATA(faults) *self, u32 type, struct batch *other)
+{
+	u32 i;
+
+	batch_begin(&self->b, &self->d, 0, NEW);
+	batch_begin(other, &self->d, 1, NEW);
+	for (i = 0; i < TOGETHER; i++)
+		batch_add(i % 2 ? other : &self->b, type,
+			  (u64)(i * BAD_EVERY + 7) * BATCH_SECTORS);
+	batch_kick(&self->b);
+	batch_kick(other);
+	batch_finish(&self->b);
+	batch_finish(other);
+}
+
+/* Each of them promises what was lost; a file tells but one. */
+TEST_F(faults, of_a_lost_write_are_told_to_all_flushes_under_way)
+{
+	struct backend slow = make_slow_with_holes(self);
+	struct batch other;
+
+	if (variant->direct)
+		SKIP(return, "a direct write is not lost, but fails");
+	open_disk(self, &slow, variant);
+	EXPECT_EQ(OK, do_one(self, OUT, 7));
+	do_together(self, FLUSH, &other);
+	EXPECT_EQ(TOGETHER / 2, batch_count(&self->b, IOERR));
+	EXPECT_EQ(TOGETHER / 2, batch_count(&other, IOERR));
+	do_together(self, FLUSH, &other);
+	EXPECT_EQ(TOGETHER / 2, batch_count(&self->b, OK));
+	EXPECT_EQ(TOGETHER / 2, batch_count(&other, OK));
+}
+
+TEST_F(faults, of_writes_under_way_are_told_to_each_with_write_through)
+{
+	struct backend slow = make_slow_with_holes(self);
+	struct batch other;
+
+	open_disk(self, &slow, variant);
+	self->d.config.flags |= VKICK_BLK_WRITE_THROUGH;
+	disk_configure(&self->d);
+	do_together(self, OUT, &other);
+	EXPECT_EQ(TOGETHER / 2, batch_count(&self->b, IOERR));
+	EXPECT_EQ(TOGETHER / 2, batch_count(&other, IOERR));
+	EXPECT_EQ(OK, do_one(self, OUT, 8));
+}
+
 /* ---- it goes away under load ---- */
 
 static void pull_out(FIXTURE_DATA(faults) *self, void (*unplug)(const struct backend *))
