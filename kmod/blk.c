@@ -101,7 +101,7 @@ static bool vk_blk_rw_is_done(struct vk_blk_req *breq)
 	long result = breq->result;
 
 	if (breq->tried_nowait && result == -EOPNOTSUPP)
-		WRITE_ONCE(breq->blk->nowait, false);
+		WRITE_ONCE(breq->blk->nowait[breq->type == VIRTIO_BLK_T_OUT], false);
 	if (breq->tried_nowait && (result == -EAGAIN || result == -EOPNOTSUPP)) {
 		vk_blk_submit_work(breq);
 		return false;
@@ -123,11 +123,12 @@ static bool vk_blk_rw_is_done(struct vk_blk_req *breq)
 static long vk_blk_submit_first(struct vk_blk_req *breq)
 {
 	const struct vk_blk *blk = breq->blk;
+	bool nowait = READ_ONCE(blk->nowait[breq->type == VIRTIO_BLK_T_OUT]);
 
 	if (blk->in_memory)
 		return vk_blk_submit_rw(breq, false);
 	/* A buffered write is made durable by waiting. */
-	if (!READ_ONCE(blk->nowait) || (breq->durable && !blk->direct))
+	if (!nowait || (breq->durable && !blk->direct))
 		return vk_blk_submit_work(breq);
 	return vk_blk_submit_rw(breq, true);
 }

@@ -236,7 +236,7 @@ long vk_blk_submit_flush(struct vk_blk_req *breq)
 	if (!blk->bdev || !blk->direct)
 		return vk_blk_submit_work(breq);
 	return vk_blk_submit_bio(breq, REQ_OP_WRITE | REQ_PREFLUSH | REQ_SYNC,
-				 READ_ONCE(blk->nowait));
+				 READ_ONCE(blk->nowait[WRITE]));
 }
 
 /* ---- What may wait ---- */

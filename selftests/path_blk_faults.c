@@ -481,6 +481,33 @@ TEST_F(faults, that_stall_hold_up_nothing_else)
 		ASSERT_TRUE(batch_has_stamps(b, i, OLD));
 }
 
+/* As many reads as have a thread each; and one write, which no cache takes without waiting. */
+TEST_F(faults, that_stall_hold_up_no_read_of_the_cache)
+{
+	struct backend half, whole = make_half_stalled(self, &half);
+	struct batch cached;
+	u32 i;
+
+	if (variant->direct)
+		SKIP(return, "it has no cache");
+	open_disk(self, &whole, variant);
+	EXPECT_EQ(OK, do_one(self, OUT, 9));
+	dm_suspend(&half, false);
+	batch_begin(&self->b, &self->d, 0, NEW);
+	for (i = 0; i < BATCH_MAX; i++)
+		batch_add(&self->b, IN, (u64)(PLACES / 2 + i) * BATCH_SECTORS);
+	batch_kick(&self->b);
+	batch_begin(&cached, &self->d, 1, NEW);
+	batch_add(&cached, IN, 9 * BATCH_SECTORS);
+	batch_kick(&cached);
+	EXPECT_TRUE(batch_wait(&cached, 5000));
+	dm_resume(&half);
+	batch_finish(&cached);
+	batch_finish(&self->b);
+	EXPECT_EQ(BATCH_MAX, batch_count(&self->b, OK));
+	EXPECT_TRUE(batch_has_stamps(&cached, 0, NEW));
+}
+
 /* One after the other they would take more than a minute. */
 TEST_F(faults, that_are_slow_are_slow_together)
 {
