@@ -138,8 +138,8 @@ static void vk_blk_add_flags(const struct vk_blk *blk, struct vk_blk_limits *lim
 {
 	if (!(blk->file->f_mode & FMODE_WRITE))
 		limits->flags |= VKICK_BLK_READ_ONLY;
-	/* 5.2.6.2: who cannot flush relies on every write. */
-	if (!READ_ONCE(blk->flush_acked))
+	/* 5.2.6.2: who cannot flush relies on every write. So does who opened the file so. */
+	if (!READ_ONCE(blk->flush_acked) || blk->file->f_flags & O_DSYNC)
 		limits->flags |= VKICK_BLK_WRITE_THROUGH;
 }
 

@@ -47,6 +47,9 @@ static bool vk_blk_is_bio(const struct vk_blk_req *breq)
 
 	if (!blk->bdev || !blk->direct || breq->moved)
 		return false;
+	/* It may be set at any time, and the file's way to say no is the right one. */
+	if (breq->type == VIRTIO_BLK_T_OUT && bdev_read_only(blk->bdev))
+		return false;
 	/* Pages in the cache have to be written, or forgotten. */
 	if (blk->file->f_mapping->nrpages || breq->pages.nr_bvecs > BIO_MAX_VECS)
 		return false;

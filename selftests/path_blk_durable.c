@@ -13,6 +13,7 @@
 #include <endian.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "lib/backend.h"
 #include "lib/disk.h"
@@ -144,6 +145,26 @@ TEST_F(durable, write_through_zeroes_are_below_when_they_complete)
 		ASSERT_EQ(sizeof(got), pread(self->lower, got, sizeof(got), 16 * i * SECTOR));
 		EXPECT_TRUE(!got[0] && !memcmp(got, got + 1, sizeof(got) - 1));
 		EXPECT_LT(before, backing_flushes(&d->b));
+	}
+}
+
+TEST_F(durable, file_opened_with_o_dsync_has_no_other_writes)
+{
+	int fd = backing_open(&self->d.b, O_RDWR | O_DSYNC | (variant->conf.direct ? O_DIRECT : 0));
+	struct vkick_blk_file arg = { .size = sizeof(arg), .fd = fd };
+	struct disk *d = &self->d;
+	u32 i;
+
+	disk_stop(d);
+	ASSERT_EQ(0, ioctl(d->r.fd, VKICK_BLK_SET_FILE, &arg));
+	close(fd);
+	disk_start(d);
+	for (i = 0; i < 4; i++) {
+		u64 before = backing_flushes(&d->b);
+
+		ASSERT_EQ(VIRTIO_BLK_S_OK, write_all(d, i * SECTORS, fresh(60 + i)));
+		ASSERT_TRUE(below_has(self, i * SECTORS, SECTORS, fresh(60 + i)));
+		ASSERT_LT(before, backing_flushes(&d->b));
 	}
 }
 

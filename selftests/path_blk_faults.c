@@ -10,7 +10,10 @@
 #include "kselftest_harness.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/loop.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "lib/batch.h"
