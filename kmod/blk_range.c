@@ -46,6 +46,26 @@ static int vk_blk_write_zeroes(struct file *file, loff_t pos, loff_t bytes)
 	return min_t(ssize_t, ret, 0);
 }
 
+/* Whether the backend, which may have shrunk, has all of it. */
+static bool vk_blk_has_range(const struct vk_blk *blk, const struct vk_blk_range *r)
+{
+	loff_t bytes = blk->bdev ? bdev_nr_bytes(blk->bdev) : i_size_read(file_inode(blk->file));
+
+	return r->pos <= bytes && r->bytes <= bytes - r->pos;
+}
+
+/* As BLKDISCARD does it; not every kernel's blkdev_issue_discard() looks. */
+static int vk_blk_check_discard(const struct vk_blk *blk, const struct vk_blk_range *r)
+{
+	if (!bdev_max_discard_sectors(blk->bdev))
+		return -EOPNOTSUPP;
+	if (bdev_read_only(blk->bdev))
+		return -EPERM;
+	if ((r->pos | r->bytes) & (bdev_logical_block_size(blk->bdev) - 1))
+		return -EINVAL;
+	return vk_blk_has_range(blk, r) ? 0 : -EINVAL;
+}
+
 /*
  * What is in the page cache of the range is gone, too, as for BLKDISCARD. Whatever is
  * read there from now on is right, so nothing has to be written before.
@@ -53,8 +73,10 @@ static int vk_blk_write_zeroes(struct file *file, loff_t pos, loff_t bytes)
 static int vk_blk_discard_bdev(struct vk_blk *blk, const struct vk_blk_range *r)
 {
 	struct address_space *mapping = blk->file->f_mapping;
-	int err;
+	int err = vk_blk_check_discard(blk, r);
 
+	if (err)
+		return err;
 	filemap_invalidate_lock(mapping);
 	truncate_inode_pages_range(mapping, r->pos, r->pos + r->bytes - 1);
 	err = blkdev_issue_discard(blk->bdev, r->pos >> SECTOR_SHIFT,
@@ -90,6 +112,9 @@ static int vk_blk_zero_range(struct vk_blk *blk, const struct vk_blk_range *r)
 {
 	int err = -EOPNOTSUPP;
 
+	/* fallocate() would be content with what is there, and a write with making it longer. */
+	if (!vk_blk_has_range(blk, r))
+		return -EIO;
 	vk_blk_write_back(blk, r);
 	if (r->unmap)
 		err = vfs_fallocate(blk->file,
@@ -99,7 +124,8 @@ static int vk_blk_zero_range(struct vk_blk *blk, const struct vk_blk_range *r)
 		err = vfs_fallocate(blk->file,
 				    FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE,
 				    r->pos, r->bytes);
-	if (err == -EOPNOTSUPP)
+	/* Or its blocks are larger than the driver's: through the page cache it can be written. */
+	if (err == -EOPNOTSUPP || (err == -EINVAL && !blk->direct))
 		err = vk_blk_write_zeroes(blk->file, r->pos, r->bytes);
 	return err;
 }

@@ -420,6 +420,89 @@ TEST_F(faults, of_a_mapping_that_is_gone_are_told)
 	expect_gone(_metadata, self, variant->direct);
 }
 
+/* ---- the host changes it, or it cannot do all ---- */
+
+static void set_read_only(const struct backend *b, int on)
+{
+	int fd = backend_open(b, O_RDONLY);
+
+	CHECK(!ioctl(fd, BLKROSET, &on), "BLKROSET");
+	close(fd);
+}
+
+TEST_F(faults, of_a_device_set_read_only_are_its_writes_own)
+{
+	struct null_conf conf = { .mib = DISK_MIB, .discard = true };
+	struct backend null = null_make("discards", &conf);
+
+	backend_fill(&null, OLD);
+	open_disk(self, &null, variant);
+	EXPECT_EQ(OK, do_one(self, OUT, 3));
+	EXPECT_EQ(OK, do_one(self, FLUSH, 0));
+	set_read_only(&null, 1);
+	EXPECT_EQ(IOERR, do_one(self, OUT, 4));
+	EXPECT_EQ(IOERR, disk_range(&self->d, VIRTIO_BLK_T_DISCARD, 3 * BATCH_SECTORS,
+				    BATCH_SECTORS, 0));
+	EXPECT_TRUE(below_has(&null, 3 * BATCH_SECTORS, NEW));
+	EXPECT_TRUE(below_has(&null, 4 * BATCH_SECTORS, OLD));
+	set_read_only(&null, 0);
+	EXPECT_EQ(OK, do_one(self, OUT, 4));
+}
+
+TEST_F(faults, discard_that_a_device_does_not_have_is_unsupported_and_loses_nothing)
+{
+	open_disk(self, &self->null, variant);
+	EXPECT_EQ(OK, do_one(self, OUT, 5));
+	EXPECT_EQ(VIRTIO_BLK_S_UNSUPP, disk_range(&self->d, VIRTIO_BLK_T_DISCARD,
+						  5 * BATCH_SECTORS, BATCH_SECTORS, 0));
+	EXPECT_EQ(OK, do_one(self, IN, 5));
+	EXPECT_TRUE(batch_has_stamps(&self->b, 0, NEW));
+}
+
+/* Where it ends now, zeroes would be short. */
+TEST_F(faults, zeroes_and_discards_across_the_end_of_a_shrunken_device_fail)
+{
+	struct null_conf conf = { .mib = DISK_MIB, .discard = true };
+	struct backend null = null_make("discards", &conf);
+	struct dm_line half[2] = { { .len = SECTORS / 2, .target = "linear" } };
+	struct backend top = dm_make1("shrinks", SECTORS, "linear", "%s 0", null.path);
+
+	backend_fill(&null, OLD);
+	open_disk(self, &top, variant);
+	snprintf(half[0].params, sizeof(half[0].params), "%s 0", null.path);
+	dm_reload(&top, half, false);
+	EXPECT_EQ(IOERR, disk_range(&self->d, VIRTIO_BLK_T_WRITE_ZEROES,
+				    SECTORS / 2 - BATCH_SECTORS, 2 * BATCH_SECTORS, 0));
+	EXPECT_EQ(IOERR, disk_range(&self->d, VIRTIO_BLK_T_DISCARD,
+				    SECTORS / 2 - BATCH_SECTORS, 2 * BATCH_SECTORS, 0));
+	EXPECT_TRUE(below_has(&null, SECTORS / 2 - BATCH_SECTORS, OLD));
+	EXPECT_EQ(OK, disk_range(&self->d, VIRTIO_BLK_T_WRITE_ZEROES,
+				 SECTORS / 2 - BATCH_SECTORS, BATCH_SECTORS, 0));
+}
+
+TEST_F(faults, zeroes_may_be_smaller_than_the_blocks_of_a_cached_device)
+{
+	u64 buf = BATCH_BUF(0, 0);
+	struct backend loop;
+	int fd;
+
+	if (variant->direct)
+		SKIP(return, "direct, a driver has to keep to the blocks");
+	fd = backend_memfd("blocks", SECTORS * SECTOR);
+	loop = loop_make("blocks", fd, false);
+	close(fd);
+	fd = backend_open(&loop, O_RDWR);
+	ASSERT_EQ(0, ioctl(fd, LOOP_SET_BLOCK_SIZE, 4096));
+	close(fd);
+	open_disk(self, &loop, variant);
+	EXPECT_EQ(OK, do_one(self, OUT, 0));
+	EXPECT_EQ(OK, disk_range(&self->d, VIRTIO_BLK_T_WRITE_ZEROES, 3, 2, 0));
+	EXPECT_EQ(OK, disk_rw(&self->d, IN, 3, buf, 2 * SECTOR));
+	EXPECT_TRUE(disk_is_all(&self->d, buf, 2 * SECTOR, 0));
+	EXPECT_EQ(OK, disk_rw(&self->d, IN, 5, buf, SECTOR));
+	EXPECT_FALSE(disk_is_all(&self->d, buf, SECTOR, 0));
+}
+
 /* ---- it stalls ---- */
 
 /* The second half of the disk has a mapping of its own, which stands still. */
