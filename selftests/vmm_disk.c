@@ -347,6 +347,14 @@ TEST_F(disk, config_space_is_that_of_the_backend)
 	EXPECT_EQ(0, config(dev, CONFIG_BYTES - 2, 4));
 }
 
+/* Of a stripe that is larger than the field can say. */
+TEST_F(disk, smallest_io_is_not_cut)
+{
+	make(_metadata, self, "block-size=512", "1");
+	((struct blk_disk *)blk_disk_of(self->dev))->min_io_bytes = 32 * MIB;
+	EXPECT_EQ(0xffff, CONFIG(self->dev, min_io_size));
+}
+
 TEST_F(disk, features_are_all_that_it_has)
 {
 	make(_metadata, self, "", "1");
@@ -512,6 +520,21 @@ TEST_F(disk, resize_is_told_to_datapath_then_driver)
 	EXPECT_EQ(NULL, dev_blk.resize(self->dev, 0));
 	EXPECT_STREQ("", told());
 	EXPECT_EQ(before, generation(self->dev));
+	EXPECT_FALSE(was_interrupted(self->dev));
+}
+
+TEST_F(disk, resize_to_nothing_is_refused)
+{
+	make(_metadata, self, "", "1");
+	drive(self->dev, F(FLUSH));
+	told();
+	ASSERT_EQ(0, truncate(self->file, 0));
+	EXPECT_NE(NULL, dev_blk.resize(self->dev, 0));
+	/* As one that cannot be measured. */
+	close(blk_disk_of(self->dev)->fd);
+	EXPECT_NE(NULL, dev_blk.resize(self->dev, 0));
+	EXPECT_STREQ("", told());
+	EXPECT_EQ(DISK_BYTES / 512, CONFIG(self->dev, capacity));
 	EXPECT_FALSE(was_interrupted(self->dev));
 }
 

@@ -190,6 +190,11 @@ static bool wce_field(const struct virtio_dev *dev)
 				     dev->acked & 1UL << VIRTIO_BLK_F_FLUSH);
 }
 
+static u16 at_most_u16(u32 n)
+{
+	return n < UINT16_MAX ? n : UINT16_MAX;
+}
+
 static void blk_config(const struct virtio_dev *dev, void *buf)
 {
 	const struct blk_disk *d = blk_disk_of(dev);
@@ -199,7 +204,7 @@ static void blk_config(const struct virtio_dev *dev, void *buf)
 		.seg_max = htole32(d->seg_max),
 		.blk_size = htole32(d->block_bytes),
 		.physical_block_exp = log2_of(d->physical_block_bytes / d->block_bytes),
-		.min_io_size = htole16(d->min_io_bytes / d->block_bytes),
+		.min_io_size = htole16(at_most_u16(d->min_io_bytes / d->block_bytes)),
 		.opt_io_size = htole32(d->opt_io_bytes / d->block_bytes),
 		.wce = wce_field(dev),
 		.num_queues = htole16(dev->nr_queues),
@@ -348,6 +353,8 @@ static const char *blk_resize(struct virtio_dev *dev, u64 bytes)
 	if (why)
 		return why;
 	bytes = blk_file_bytes(d);
+	if (!bytes)
+		return "its size is 0, or cannot be had: it stays as it was";
 	sectors = bytes / d->block_bytes * (d->block_bytes / BLK_SECTOR_BYTES);
 	if (sectors == atomic_load(&d->capacity))
 		return NULL;
