@@ -457,12 +457,29 @@ TEST_F(disk, what_cannot_be_made_durable_stays_write_back)
 {
 	make(_metadata, self, "", "1");
 	drive(self->dev, F(FLUSH) | F(CONFIG_WCE));
-	close(blk_disk_of(self->dev)->fd);
+	close(blk_disk_of(self->dev)->aside_fd);
 	told();
 	put_writeback(self->dev, 0);
 	EXPECT_STREQ("ps", told());
 	EXPECT_TRUE(path.write_back);
 	EXPECT_EQ(1, CONFIG(self->dev, wce));
+}
+
+/* A file that is opened once tells of a lost write once; an open file has one position. */
+TEST_F(disk, switch_of_the_cache_leaves_errors_to_the_driver_s_flush)
+{
+	const struct blk_disk *d;
+
+	make(_metadata, self, "", "1");
+	d = blk_disk_of(self->dev);
+	ASSERT_EQ(0, lseek(d->aside_fd, 0, SEEK_CUR));
+	ASSERT_EQ(512, lseek(d->fd, 512, SEEK_SET));
+	EXPECT_EQ(0, lseek(d->aside_fd, 0, SEEK_CUR));
+	/* It is this one that the switch asks. */
+	drive(self->dev, F(FLUSH) | F(CONFIG_WCE));
+	close(d->fd);
+	put_writeback(self->dev, 0);
+	EXPECT_FALSE(path.write_back);
 }
 
 TEST_F(disk, driver_without_flush_has_write_through)

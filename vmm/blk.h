@@ -21,6 +21,8 @@
  * struct blk_disk - one disk
  * @path: as given
  * @fd: the file or block device
+ * @aside_fd: the same, opened once more, for syncs that are no flush of the driver's: the host tells an
+ *	open file but once of writes that it lost, and that is for the driver. -1: read-only
  * @direct: @fd was opened with O_DIRECT
  * @is_bdev: @fd is a block device
  * @read_only: the guest was told so
@@ -41,6 +43,7 @@
 struct blk_disk {
 	const char *path;
 	int fd;
+	int aside_fd;
 	bool direct;
 	bool is_bdev;
 	bool read_only;

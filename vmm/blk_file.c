@@ -61,6 +61,20 @@ static void open_backend(struct blk_disk *d)
 	die("--disk path=%s: %s", d->path, strerror(errno));
 }
 
+/* By its fd, since another file may have come to be at its path. */
+static void open_aside(struct blk_disk *d)
+{
+	char path[32];
+
+	d->aside_fd = -1;
+	if (d->read_only)
+		return;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", d->fd);
+	d->aside_fd = open(path, O_CLOEXEC | O_RDWR);
+	if (d->aside_fd < 0)
+		die("--disk path=%s: it cannot be opened twice, by %s: %s", d->path, path, strerror(errno));
+}
+
 /*
  * QEMU's bytes: whoever has a read lock on 100 + i has that right to an image, on
  * 200 + i leaves it to nobody else. Rights: 0 to read, 1 to write, 3 to resize.
@@ -297,6 +311,7 @@ void blk_file_open(struct blk_disk *d, const struct blk_options *o)
 	check_type(d);
 	open_backend(d);
 	lock_backend(d);
+	open_aside(d);
 	bytes = check_size(d);
 	choose_blocks(d, o, bytes);
 	atomic_init(&d->capacity, bytes / BLK_SECTOR_BYTES);

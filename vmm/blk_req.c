@@ -427,7 +427,11 @@ static void failed(struct blk_req *r, const struct blk_disk *disk, int err)
 		not_supported(r);
 		return;
 	}
-	done(r, VIRTIO_BLK_S_IOERR);
+	/* Of writes before it: the next flush fails. */
+	if (r->op == BLK_WRITE_BACK)
+		r->op = zero_op(&r->piece[r->at].range);
+	else
+		done(r, VIRTIO_BLK_S_IOERR);
 }
 
 void blk_req_result(struct blk_req *r, const struct blk_disk *disk, int64_t res)

@@ -65,15 +65,21 @@ static int open_ring(struct blk_thread *t, u32 cq_entries)
 	return io_uring_queue_init_params(SQ_ENTRIES, &t->ring, &p);
 }
 
+/* Registered files: what a step is done to. */
+enum { FILE_DISK, FILE_ASIDE };
+
 int blk_sqe_open(struct blk_thread *t, u32 nr_requests)
 {
+	const int files[] = {
+		[FILE_DISK] = t->u->disk->fd, [FILE_ASIDE] = t->u->disk->aside_fd,
+	};
 	u32 cq_entries = 2 * (nr_requests + SQ_ENTRIES), i;
 	int err;
 
 	err = open_ring(t, cq_entries < MAX_CQ_ENTRIES ? cq_entries : MAX_CQ_ENTRIES);
 	if (err)
 		return err;
-	t->fixed_file = !io_uring_register_files(&t->ring, &t->u->disk->fd, 1);
+	t->fixed_file = !io_uring_register_files(&t->ring, files, ARRAY_SIZE(files));
 	err = blk_restrict(t);
 	if (err) {
 		io_uring_queue_exit(&t->ring);
@@ -308,7 +314,7 @@ static u32 at_most(u64 n, u32 max)
 
 static void prep(struct blk_thread *t, struct io_uring_sqe *sqe, struct blk_req *r)
 {
-	int fd = t->fixed_file ? 0 : t->u->disk->fd;
+	int fd = t->fixed_file ? FILE_DISK : t->u->disk->fd;
 	u32 n;
 
 	switch (r->op) {
@@ -331,8 +337,8 @@ static void prep(struct blk_thread *t, struct io_uring_sqe *sqe, struct blk_req 
 		io_uring_prep_write(sqe, fd, zeroes, at_most(r->left, ZEROES_BYTES), r->pos);
 		break;
 	case BLK_WRITE_BACK:
-		/* A range is of 32 MiB at most: its length fits. */
-		io_uring_prep_sync_file_range(sqe, fd, r->left, r->pos,
+		/* What it finds lost is the next flush's to tell. A range has 64 MiB at most: its length fits. */
+		io_uring_prep_sync_file_range(sqe, t->fixed_file ? FILE_ASIDE : t->u->disk->aside_fd, r->left, r->pos,
 					      SYNC_FILE_RANGE_WAIT_BEFORE |
 					      SYNC_FILE_RANGE_WRITE |
 					      SYNC_FILE_RANGE_WAIT_AFTER);

@@ -112,7 +112,7 @@ static inline struct blk_req *blk_take(struct blk_list *l)
  * @parting: the queue that it has been told to leave, until it has
  * @parked: it waits for @go, and touches nothing of the queues'
  * @in_flight: requests popped and not pushed
- * @fixed_file: the backend is registered, as file 0
+ * @fixed_file: the backend is registered, as it was opened for either purpose
  * @fixed_bufs: guest memory is registered, in buffers of 2^@buf_shift bytes
  * @chunks: of which @nr_chunks are free
  * @no_chunk: requests that wait for one

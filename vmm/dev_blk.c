@@ -240,13 +240,14 @@ static void tell_datapath(struct virtio_dev *dev)
 
 /*
  * From here on the driver will not flush any more. So what completed before, and
- * what is under way, must be durable too: nothing is in flight here.
+ * what is under way, must be durable too: nothing is in flight here. If it cannot be, the
+ * driver's next flush is to fail.
  */
 static void write_through(struct virtio_dev *dev)
 {
 	struct disk *disk = disk_of(dev);
 
-	if (!disk->blk.read_only && fdatasync(disk->blk.fd)) {
+	if (!disk->blk.read_only && fdatasync(disk->blk.aside_fd)) {
 		warn("%s: %s: its cache stays write-back", dev->name, strerror(errno));
 		return;
 	}

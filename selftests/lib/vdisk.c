@@ -8,6 +8,7 @@
 #include "vdisk.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -57,6 +58,20 @@ static void init_vm(struct vdisk *v)
 	v->m.vm.nr_ram = 2;
 }
 
+/* As the VMM has it; of a pipe this would be a writer more. */
+static int open_aside(int fd, mode_t mode)
+{
+	char path[32];
+	int aside;
+
+	if (S_ISFIFO(mode))
+		return -1;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	aside = open(path, O_RDWR | O_CLOEXEC);
+	CHECK(aside >= 0, "%s", path);
+	return aside;
+}
+
 void vdisk_init(struct vdisk *v, int fd, u64 bytes, u64 features, unsigned int nr_queues)
 {
 	struct stat st;
@@ -69,6 +84,7 @@ void vdisk_init(struct vdisk *v, int fd, u64 bytes, u64 features, unsigned int n
 	v->disk = (struct blk_disk) {
 		.path = "test",
 		.fd = fd,
+		.aside_fd = open_aside(fd, st.st_mode),
 		.is_bdev = S_ISBLK(st.st_mode),
 		.block_bytes = BLK_SECTOR_BYTES,
 		.seg_max = BLK_MAX_SEGS,
@@ -108,6 +124,7 @@ void vdisk_free(struct vdisk *v)
 		close(v->dev.ring[i].err_fd);
 		drv_free(&v->drv[i]);
 	}
+	close(v->disk.aside_fd);
 	gmem_free(&v->m.mem);
 }
 
