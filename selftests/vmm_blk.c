@@ -465,6 +465,24 @@ TEST_F(blk, write_zeroes_reads_as_zeroes)
 	EXPECT_TRUE(file_untouched(self->fd, 1025 * 512, DISK_BYTES));
 }
 
+/* Neither a part of it, nor a file that grows. */
+TEST_F(blk, zeroes_across_the_end_of_a_file_that_was_cut_are_an_error)
+{
+	const u32 zeroes = VIRTIO_BLK_T_WRITE_ZEROES;
+	struct vdisk *v = &self->v;
+	struct stat st;
+
+	ASSERT_EQ(0, ftruncate(self->fd, 8192));
+	vdisk_start(v);
+	EXPECT_EQ(VIRTIO_BLK_S_IOERR, do_ranges(v, zeroes, 1, 8UL, 16, 0));
+	EXPECT_EQ(VIRTIO_BLK_S_IOERR, do_ranges(v, zeroes, 1, 8UL, 16, VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP));
+	EXPECT_EQ(VIRTIO_BLK_S_IOERR, do_ranges(v, zeroes, 1, 100UL, 8, 0));
+	EXPECT_TRUE(file_untouched(self->fd, 0, 8192));
+	EXPECT_EQ(VIRTIO_BLK_S_OK, do_ranges(v, zeroes, 1, 8UL, 8, 0));
+	EXPECT_EQ(0, fstat(self->fd, &st));
+	EXPECT_EQ(8192, st.st_size);
+}
+
 TEST_F(blk, ranges_are_checked_before_any_is_served)
 {
 	const u32 discard = VIRTIO_BLK_T_DISCARD, zeroes = VIRTIO_BLK_T_WRITE_ZEROES;

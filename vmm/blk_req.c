@@ -422,8 +422,16 @@ static void failed(struct blk_req *r, const struct blk_disk *disk, int err)
 			r->bounces = true;
 			return;
 		}
+		/* Or its blocks are larger than the driver's: through the page cache it can be written. */
+		if ((r->op == BLK_PUNCH || r->op == BLK_ZERO) && !disk->direct &&
+		    r->type == VIRTIO_BLK_T_WRITE_ZEROES) {
+			r->op = BLK_WRITE_ZERO;
+			return;
+		}
 		break;
 	case EOPNOTSUPP:
+		if (r->op == BLK_WRITE_BACK)
+			break;
 		not_supported(r);
 		return;
 	}

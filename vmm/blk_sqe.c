@@ -415,12 +415,25 @@ static void serve_in_memory(struct blk_thread *t, struct blk_req *r)
 	}
 }
 
+/* fallocate() would be content with what is there of a backend that has shrunk. */
+static bool zeroes_past_end(const struct blk_thread *t, const struct blk_req *r)
+{
+	off_t end;
+
+	if (r->type != VIRTIO_BLK_T_WRITE_ZEROES || (r->op != BLK_PUNCH && r->op != BLK_ZERO))
+		return false;
+	end = lseek(t->u->disk->fd, 0, SEEK_END);
+	return end < 0 || r->pos + r->left > (u64)end;
+}
+
 void blk_sqe_start(struct blk_thread *t, struct blk_req *r)
 {
 	struct io_uring_sqe *sqe;
 
 	if (t->u->in_memory)
 		serve_in_memory(t, r);
+	if (zeroes_past_end(t, r))
+		blk_req_result(r, t->u->disk, -EIO);
 	if (r->op == BLK_DONE) {
 		complete(t, r);
 		return;

@@ -94,6 +94,7 @@ static const struct sandbox_call disk[] = {
 	URING_REGISTER(IORING_REGISTER_BUFFERS2), URING_REGISTER(IORING_REGISTER_BUFFERS_UPDATE),
 	URING_REGISTER(IORING_UNREGISTER_BUFFERS), CALL(clock_nanosleep),
 	CALL(preadv), CALL(pwritev), CALL(fdatasync),	/* files in memory */
+	CALL(lseek),				/* where the backend ends */
 	CALL(unlink),				/* the control socket, when it has to die() */
 	END
 };
