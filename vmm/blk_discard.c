@@ -38,10 +38,9 @@ static void *run(void *arg)
 			continue;
 		}
 		pthread_mutex_unlock(&d->lock);
-		r->discard_result = discard(u, r);
+		r->back_result = discard(u, r);
+		blk_back_give(r);
 		pthread_mutex_lock(&d->lock);
-		blk_append(&r->thread->discarded, r);
-		vm_signal_eventfd(r->thread->discarded_fd);
 	}
 	pthread_mutex_unlock(&d->lock);
 	return NULL;
@@ -97,19 +96,4 @@ void blk_discard_start(struct blk_thread *t, struct blk_req *r)
 	blk_append(&d->todo, r);
 	pthread_cond_signal(&d->wake);
 	pthread_mutex_unlock(&d->lock);
-}
-
-void blk_discard_take(struct blk_thread *t)
-{
-	struct blk_discard *d = &t->u->discard;
-	struct blk_req *r;
-
-	for (;;) {
-		pthread_mutex_lock(&d->lock);
-		r = blk_take(&t->discarded);
-		pthread_mutex_unlock(&d->lock);
-		if (!r)
-			return;
-		blk_sqe_result(t, r, r->discard_result);
-	}
 }

@@ -388,6 +388,9 @@ static void transferred(struct blk_req *r, const struct blk_disk *disk, u64 n)
 	if (r->op == BLK_WRITE_ZERO) {
 		r->at++;
 		next_range(r, disk);
+	} else if (r->op == BLK_WRITE && r->durable && !disk->direct) {
+		/* See blk_sync.c. */
+		r->op = BLK_SYNC;
 	} else {
 		done(r, VIRTIO_BLK_S_OK);
 	}

@@ -354,7 +354,8 @@ static void prep(struct blk_thread *t, struct io_uring_sqe *sqe, struct blk_req 
 	default:
 		io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
 	}
-	if (r->durable && r->op == BLK_WRITE)
+	/* Direct, a write's error is its own. */
+	if (r->durable && r->op == BLK_WRITE && t->u->disk->direct)
 		sqe->rw_flags = RWF_DSYNC;
 	if (t->fixed_file)
 		sqe->flags |= IOSQE_FIXED_FILE;
@@ -442,6 +443,8 @@ void blk_sqe_start(struct blk_thread *t, struct blk_req *r)
 		blk_discard_start(t, r);
 		return;
 	}
+	if (r->op == BLK_SYNC && !blk_sync_leads(t, r))
+		return;
 	if (r->bounces && !r->chunk) {
 		if (!t->nr_chunks) {
 			blk_append(&t->no_chunk, r);
@@ -463,6 +466,8 @@ void blk_sqe_result(struct blk_thread *t, struct blk_req *r, int res)
 	if (r->op == BLK_READ && r->chunk && res > 0)
 		blk_req_scatter(r, r->chunk, res);
 	blk_req_result(r, t->u->disk, res);
+	if (r->leads && r->op != BLK_SYNC)
+		blk_sync_end(t, r, res);
 	blk_sqe_start(t, r);
 	if (t->nr_chunks && (waiter = blk_take(&t->no_chunk)))
 		blk_sqe_start(t, waiter);

@@ -275,10 +275,10 @@ static void take_one(struct blk_thread *t, const struct io_uring_cqe *cqe)
 			take_order(t);
 		return;
 	}
-	if (tag == BLK_TAG_DISCARDED) {
+	if (tag == BLK_TAG_BACK) {
 		if (!(cqe->flags & IORING_CQE_F_MORE))
-			blk_sqe_watch(t, t->discarded_fd, tag);
-		blk_discard_take(t);
+			blk_sqe_watch(t, t->back.fd, tag);
+		blk_back_take(t);
 		return;
 	}
 	q = &t->u->q[BLK_TAG_QUEUE(tag)];
@@ -433,8 +433,7 @@ static bool turn(struct blk_thread *t)
 static void watch_own(struct blk_thread *t)
 {
 	blk_sqe_watch(t, t->stop_fd, BLK_TAG_STOP);
-	if (t->u->discard.started)
-		blk_sqe_watch(t, t->discarded_fd, BLK_TAG_DISCARDED);
+	blk_sqe_watch(t, t->back.fd, BLK_TAG_BACK);
 }
 
 /* From a start to a stop. */

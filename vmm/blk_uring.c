@@ -317,7 +317,7 @@ static void uring_close(struct datapath *dp)
 
 	for (i = 0; u->threads && i < u->nr_threads; i++) {
 		close(u->threads[i].stop_fd);
-		close(u->threads[i].discarded_fd);
+		close(u->threads[i].back.fd);
 	}
 	free(u->threads);
 	free(u);
@@ -338,12 +338,11 @@ static int make_threads(struct blk_uring *u)
 		t->u = u;
 		t->first = i;
 		t->stop_fd = vm_try_eventfd();
-		t->discarded_fd = vm_try_eventfd();
-		t->discarded.end = &t->discarded.first;
+		blk_back_init(&t->back);
 		sem_init(&t->go, 0, 0);
 		sem_init(&t->parked, 0, 0);
 		sem_init(&t->done, 0, 0);
-		if (t->stop_fd < 0 || t->discarded_fd < 0)
+		if (t->stop_fd < 0 || t->back.fd < 0)
 			err = -errno;
 	}
 	return err;
@@ -374,6 +373,7 @@ static struct datapath *uring_open(struct virtio_dev *dev, char *why)
 	};
 	u->in_memory = is_in_memory(u->disk);
 	blk_discard_init(u);
+	blk_sync_init(u);
 	for (i = 0; i < VIRTIO_MAX_QUEUES; i++) {
 		u->q[i].index = i;
 		u->q[i].r = &dev->ring[i];

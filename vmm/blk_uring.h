@@ -6,12 +6,14 @@
  *	blk_thread.c	a thread: kicks, passes over its queues, waiting, polling
  *	blk_sqe.c	a request's steps as io_uring submissions, and completions
  *	blk_restrict.c	what the io_uring may be used for
+ *	blk_sync.c	which flushes are one
  *	blk_discard.c	a step that io_uring does not have
+ *	blk_back.c	requests that come back from another thread
  *	blk_req.c	the virtio-blk protocol
  *
  * A queue belongs to one thread, a thread has one io_uring, and both have no lock: what
  * they hold is touched by start and stop, with no thread there, and by the thread. But
- * for struct blk_discard, and @discarded of each thread, which have the former's.
+ * for struct blk_discard, struct blk_sync and struct blk_back, which have their own.
  *
  * Everything that a thread waits for is a completion in its ring: kicks and the stop
  * (polls of the eventfds), and I/O. So there is one wait, one system call that also
@@ -103,6 +105,13 @@ static inline struct blk_req *blk_take(struct blk_list *l)
 	return r;
 }
 
+/* Requests that another thread did a step of, which signals @fd. */
+struct blk_back {
+	pthread_mutex_t lock;
+	struct blk_list list;
+	int fd;
+};
+
 /**
  * struct blk_thread - serves queues @first, @first + u->nr_threads, ...
  * @made: the thread is there, from prepare to release; @started: and serves
@@ -117,7 +126,7 @@ static inline struct blk_req *blk_take(struct blk_list *l)
  * @chunks: of which @nr_chunks are free
  * @no_chunk: requests that wait for one
  * @no_sqe: requests that wait for room in the ring
- * @discarded: requests that the discard thread is done with; it signals @discarded_fd
+ * @back: requests that come back
  * @copied_bytes: in this pass, of a disk in memory
  * @window_ns: how long to poll, see blk_thread.c
  * @idle_since: when there was nothing left to do; 0 while there is
@@ -146,8 +155,7 @@ struct blk_thread {
 	u32 nr_chunks;
 	struct blk_list no_chunk;
 	struct blk_list no_sqe;
-	struct blk_list discarded;
-	int discarded_fd;
+	struct blk_back back;
 	u64 copied_bytes;
 	u64 window_ns;
 	u64 idle_since;
@@ -166,6 +174,17 @@ struct blk_discard {
 	struct blk_list todo;
 };
 
+/**
+ * struct blk_sync - flushes of the disk
+ * @busy: one is under way, whose result those of @round share; @next share the one after it
+ */
+struct blk_sync {
+	pthread_mutex_t lock;
+	bool busy;
+	struct blk_list round;
+	struct blk_list next;
+};
+
 /* @in_memory: the file's data have no other place, so that I/O does not block */
 struct blk_uring {
 	struct datapath dp;
@@ -174,6 +193,7 @@ struct blk_uring {
 	unsigned int nr_threads;
 	struct blk_thread *threads;
 	struct blk_discard discard;
+	struct blk_sync sync;
 	struct blk_queue q[VIRTIO_MAX_QUEUES];
 };
 
@@ -184,7 +204,7 @@ static inline unsigned int blk_nr_queues(const struct blk_uring *u)
 
 /* What a completion is of: a request's address, or one of these, odd. */
 #define BLK_TAG_STOP		1UL
-#define BLK_TAG_DISCARDED	5UL
+#define BLK_TAG_BACK		5UL
 #define BLK_TAG_KICK(i)		(3UL | (u64)(i) << 2)
 #define BLK_TAG_IS_KICK(tag)	(((tag) & 3) == 3)
 #define BLK_TAG_QUEUE(tag)	((tag) >> 2)
@@ -226,8 +246,24 @@ void blk_discard_init(struct blk_uring *u);
 /* Before and after all threads. Return: 0 or -errno. */
 int blk_discard_open(struct blk_uring *u);
 void blk_discard_close(struct blk_uring *u);
-/* The thread's: a request goes there, and what came back is gone on with. */
+/* The thread's: a request goes there. */
 void blk_discard_start(struct blk_thread *t, struct blk_req *r);
-void blk_discard_take(struct blk_thread *t);
+
+/* ---- blk_sync.c ------------------------------------------------------------------------ */
+
+void blk_sync_init(struct blk_uring *u);
+/* Before a BLK_SYNC. Return: whether @t is to submit it; else it comes back with its result, or to lead. */
+bool blk_sync_leads(struct blk_thread *t, struct blk_req *r);
+/* The one that led is over, with @res. */
+void blk_sync_end(struct blk_thread *t, struct blk_req *leader, int res);
+
+/* ---- blk_back.c ------------------------------------------------------------------------ */
+
+/* fd -1: errno says why. */
+void blk_back_init(struct blk_back *b);
+/* Any thread, once. */
+void blk_back_give(struct blk_req *r);
+/* The request's own thread goes on with what came back. */
+void blk_back_take(struct blk_thread *t);
 
 #endif
