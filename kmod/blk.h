@@ -63,7 +63,7 @@ struct vk_blk {
 	u32 addr_mask;			/* ... which wants buffers aligned so, */
 	u32 len_mask;			/* ... and their lengths */
 	bool in_memory;			/* its I/O waits for no device: tmpfs */
-	bool nowait[2];			/* [A] READs and WRITEs with IOCB_NOWAIT; false is for good */
+	bool nowait[2];			/* [A] READ, WRITE: takes IOCB_NOWAIT; false is for good */
 	bool flush_acked;		/* the driver has VIRTIO_BLK_F_FLUSH */
 	struct workqueue_struct *reads;	/* of @file: reads that wait, ... */
 	struct workqueue_struct *others;	/* ... and all else */
