@@ -7,7 +7,8 @@
  *
  * The host tells an open file but once of writes that it lost. Of two flushes under way at
  * a time one would be told, and the other promise what is lost. So one is under way, and
- * those that come meanwhile share the next, which begins when all of them have come.
+ * those that come meanwhile share the next, which begins when all of them have come; but if
+ * it fails, they fail with it.
  */
 #include <errno.h>
 
@@ -59,6 +60,9 @@ void blk_sync_end(struct blk_thread *t, struct blk_req *leader, int res)
 	leader->leads = false;
 	pthread_mutex_lock(&s->lock);
 	while ((r = blk_take(&s->round)))
+		blk_append(&over, r);
+	/* Those that came meanwhile may rely on what was lost as well, and will not be told again. */
+	while (res < 0 && (r = blk_take(&s->next)))
 		blk_append(&over, r);
 	leader = begin_round(s);
 	pthread_mutex_unlock(&s->lock);
