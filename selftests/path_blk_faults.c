@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "lib/batch.h"
+#include "lib/faulty.h"
 
 #define DISK_MIB	4
 #define SECTORS		(DISK_MIB * 2048U)
@@ -101,43 +102,12 @@ static u8 do_one(FIXTURE_DATA(faults) *self, u32 type, u32 place)
 
 /* ---- known sectors fail ---- */
 
-#define BAD_EVERY	29	/* places */
-
-static bool is_bad(u32 place)
-{
-	return place % BAD_EVERY == 7;
-}
-
-/* One of the eight sectors of each bad place has no disk below it. */
-static struct backend make_with_holes(const struct backend *below)
-{
-	static struct dm_line table[2 * PLACES / BAD_EVERY + 4];
-	u64 at = 0, end;
-	u32 n = 0, place;
-
-	for (place = 0; place <= PLACES; place++) {
-		if (place < PLACES && !is_bad(place))
-			continue;
-		end = place < PLACES ? place * BATCH_SECTORS + place % BATCH_SECTORS : SECTORS;
-		if (end > at) {
-			table[n] = (struct dm_line) { at, end - at, "linear", "" };
-			snprintf(table[n++].params, sizeof(table[0].params), "%s %llu",
-				 below->path, (unsigned long long)at);
-		}
-		if (place < PLACES)
-			table[n++] = (struct dm_line) { end, 1, "error", "" };
-		at = end + 1;
-	}
-	table[n] = (struct dm_line) { 0 };
-	return dm_make("holes", table);
-}
-
 static void expect_exact_errors(struct __test_metadata *_metadata, struct batch *b)
 {
 	u32 i;
 
 	for (i = 0; i < b->nr; i++) {
-		bool bad = is_bad(b->sector[i] / BATCH_SECTORS);
+		bool bad = faulty_is_hole(b->sector[i] / BATCH_SECTORS);
 
 		ASSERT_EQ(bad ? IOERR : OK, b->status[i])
 			TH_LOG("request %u, sector %llu", i,
@@ -151,7 +121,7 @@ static void expect_exact_errors(struct __test_metadata *_metadata, struct batch 
 
 TEST_F(faults, reads_fail_where_sectors_do_and_nowhere_else)
 {
-	struct backend holes = make_with_holes(&self->null);
+	struct backend holes = faulty_holes(&self->null);
 	int round;
 
 	open_disk(self, &holes, variant);
@@ -175,40 +145,23 @@ TEST_F(faults, reads_fail_where_a_block_driver_fails)
 	ASSERT_EQ(1, write(fd, "2", 1));
 	close(fd);
 	for (place = 0; place < PLACES; place++)
-		if (is_bad(place))
+		if (faulty_is_hole(place))
 			null_set_bad(&self->null, place * BATCH_SECTORS + 3,
 				     place * BATCH_SECTORS + 4, true);
 	open_disk(self, &self->null, variant);
 	do_many(self, IN, BATCH_MAX, 0, PLACES);
 	expect_exact_errors(_metadata, &self->b);
 	for (place = 0; place < PLACES; place++)
-		if (is_bad(place))
+		if (faulty_is_hole(place))
 			null_set_bad(&self->null, place * BATCH_SECTORS + 3,
 				     place * BATCH_SECTORS + 4, false);
 	do_many(self, IN, BATCH_MAX, 0, PLACES);
 	EXPECT_EQ(BATCH_MAX, batch_count(&self->b, OK));
 }
 
-/* What is below, past the device and device mapper. */
-static bool below_has(const struct backend *b, u64 sector, u64 seed)
-{
-	static u8 buf[BATCH_BYTES] __attribute__((aligned(4096)));
-	int fd = backend_open(b, O_RDONLY | O_DIRECT), i;
-	u8 want[SECTOR];
-	bool has = true;
-
-	CHECK(pread(fd, buf, sizeof(buf), sector * SECTOR) == sizeof(buf), "read %s", b->path);
-	close(fd);
-	for (i = 0; i < (int)BATCH_SECTORS; i++) {
-		backend_stamp(want, sector + i, seed);
-		has = has && !memcmp(want, buf + i * SECTOR, SECTOR);
-	}
-	return has;
-}
-
 TEST_F(faults, writes_fail_where_sectors_do_and_nowhere_else)
 {
-	struct backend holes = make_with_holes(&self->null);
+	struct backend holes = faulty_holes(&self->null);
 	struct batch *b = &self->b;
 	u32 i;
 
@@ -226,8 +179,8 @@ TEST_F(faults, writes_fail_where_sectors_do_and_nowhere_else)
 	for (i = 0; i < BATCH_MAX; i++) {
 		u32 place = i * 61 % PLACES;
 
-		if (!is_bad(place))
-			ASSERT_TRUE(below_has(&self->null, place * BATCH_SECTORS, NEW));
+		if (!faulty_is_hole(place))
+			ASSERT_TRUE(faulty_has(&self->null, place * BATCH_SECTORS, NEW));
 	}
 	/* A file that is opened later is told of errors that were told to nobody: of none. */
 	EXPECT_EQ(OK, do_one(self, OUT, 0));
@@ -238,11 +191,7 @@ TEST_F(faults, writes_fail_where_sectors_do_and_nowhere_else)
 
 static void set_flakey(FIXTURE_DATA(faults) *self, bool down, const char *features)
 {
-	struct dm_line table[2] = { { .len = SECTORS, .target = "flakey" } };
-
-	snprintf(table[0].params, sizeof(table[0].params), "%s 0 %d %d %s", self->null.path,
-		 down ? 0 : 3600, down ? 3600 : 0, features);
-	dm_reload(&self->top, table, false);
+	faulty_set(&self->top, &self->null, down, features);
 }
 
 TEST_F(faults, of_a_while_are_over_with_it)
@@ -286,7 +235,7 @@ TEST_F(faults, of_a_flush_are_told)
 	set_flakey(self, false, "");
 	EXPECT_EQ(OK, do_one(self, OUT, 8));
 	EXPECT_EQ(OK, do_one(self, FLUSH, 0));
-	EXPECT_TRUE(below_has(&self->null, 8 * BATCH_SECTORS, NEW));
+	EXPECT_TRUE(faulty_has(&self->null, 8 * BATCH_SECTORS, NEW));
 }
 
 /* A driver without FLUSH, or with the cache off, has no flush to be told by. */
@@ -305,7 +254,7 @@ TEST_F(faults, of_a_write_are_its_own_with_write_through)
 	set_flakey(self, false, "");
 	do_many(self, OUT, 50, 0, PLACES);
 	EXPECT_EQ(50, batch_count(&self->b, OK));
-	EXPECT_TRUE(below_has(&self->null, 61 * BATCH_SECTORS, NEW));
+	EXPECT_TRUE(faulty_has(&self->null, 61 * BATCH_SECTORS, NEW));
 }
 
 /* ---- who is told ---- */
@@ -505,23 +454,9 @@ TEST_F(faults, zeroes_may_be_smaller_than_the_blocks_of_a_cached_device)
 
 /* ---- it stalls ---- */
 
-/* The second half of the disk has a mapping of its own, which stands still. */
-static struct backend make_half_stalled(FIXTURE_DATA(faults) *self, struct backend *half)
-{
-	struct dm_line table[3] = {
-		{ 0, SECTORS / 2, "linear", "" }, { SECTORS / 2, SECTORS / 2, "linear", "" },
-	};
-
-	*half = dm_make1("half", SECTORS / 2, "linear", "%s %u", self->null.path,
-			 SECTORS / 2);
-	snprintf(table[0].params, sizeof(table[0].params), "%s 0", self->null.path);
-	snprintf(table[1].params, sizeof(table[1].params), "%s 0", half->path);
-	return dm_make("whole", table);
-}
-
 TEST_F(faults, that_stall_hold_up_nothing_else)
 {
-	struct backend half, whole = make_half_stalled(self, &half);
+	struct backend half, whole = faulty_halves(&self->null, &half);
 	struct batch *b = &self->b;
 	u32 i, slow = 100, fast = 100;
 

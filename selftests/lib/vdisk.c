@@ -21,6 +21,10 @@ const struct blk_disk *blk_disk_of(const struct virtio_dev *dev)
 	return &container_of(dev, struct vdisk, dev)->disk;
 }
 
+/* A request's header, and its status byte. */
+#define SLOT_BYTES	32U
+#define SLOT_STATUS	16U
+
 /* ---- The disk ------------------------------------------------------------------------ */
 
 static const struct virtio_class class = { .name = "disk" };
@@ -104,8 +108,10 @@ void vdisk_init(struct vdisk *v, int fd, u64 bytes, u64 features, unsigned int n
 		.nr_queues = nr_queues,
 		.acked = features | 1ULL << VIRTIO_BLK_F_FLUSH,
 	};
-	for (i = 0; i < nr_queues; i++)
+	for (i = 0; i < nr_queues; i++) {
 		init_queue(v, i, features);
+		v->slots[i] = gmem_alloc(&v->m.mem, VDISK_NUM * SLOT_BYTES, SLOT_BYTES);
+	}
 	v->hdr = gmem_alloc(&v->m.mem, sizeof(struct virtio_blk_outhdr), 1);
 	v->status = gmem_alloc(&v->m.mem, 1, 1);
 }
@@ -207,6 +213,41 @@ u8 vdisk_do1(struct vdisk *v, u32 type, u64 sector, u64 gpa, u32 len)
 	};
 
 	return vdisk_do(v, type, sector, &data, !!len);
+}
+
+void vdisk_add(struct vdisk *v, unsigned int q, u32 i, u32 type, u64 sector,
+	       const struct drv_seg *data, u32 nr)
+{
+	u64 slot = v->slots[q] + i * SLOT_BYTES;
+	struct drv_seg segs[VDISK_MAX_SEGS];
+	int head;
+
+	CHECK(i < VDISK_NUM && nr <= VDISK_MAX_SEGS - 2, "request %u, %u segments", i, nr);
+	vdisk_set_hdr(v, slot, type, sector);
+	*(u8 *)gmem_ptr(&v->m.mem, slot + SLOT_STATUS, 1) = VDISK_LOST;
+	segs[0] = (struct drv_seg) { slot, sizeof(struct virtio_blk_outhdr), false };
+	memcpy(segs + 1, data, nr * sizeof(*data));
+	segs[nr + 1] = (struct drv_seg) { slot + SLOT_STATUS, 1, true };
+	head = drv_add(&v->drv[q], segs, nr + 2);
+	CHECK(head >= 0, "queue %u is full", q);
+	v->slot_of[q][head] = i;
+}
+
+void vdisk_kick(struct vdisk *v, unsigned int q)
+{
+	drv_kick(&v->drv[q], v->dev.ring[q].kick_fd);
+}
+
+int vdisk_poll(struct vdisk *v, unsigned int q, u8 *status)
+{
+	int head = drv_get(&v->drv[q], &v->used_len);
+	u32 i;
+
+	if (head < 0)
+		return head;
+	i = v->slot_of[q][head];
+	*status = *(u8 *)gmem_ptr(&v->m.mem, v->slots[q] + i * SLOT_BYTES + SLOT_STATUS, 1);
+	return i;
 }
 
 bool vdisk_broke(struct vdisk *v, unsigned int q)

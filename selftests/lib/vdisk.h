@@ -27,7 +27,10 @@
  * struct vdisk - the disk
  * @m: what the datapath knows of it: guest memory
  * @disk: the test may change it while nothing runs
- * @hdr: a header and a status byte for each request in flight, by queue and slot
+ * @hdr: header of vdisk_do()'s request
+ * @status: its status byte
+ * @slots: headers and status bytes of vdisk_add()'s requests, by queue
+ * @slot_of: which of them has a head
  * @used_len: of what vdisk_wait() returned last
  */
 struct vdisk {
@@ -37,6 +40,8 @@ struct vdisk {
 	struct drv drv[VDISK_MAX_QUEUES];
 	u64 hdr;
 	u64 status;
+	u64 slots[VDISK_MAX_QUEUES];
+	u8 slot_of[VDISK_MAX_QUEUES][VDISK_NUM];
 	u32 used_len;
 	bool running;
 };
@@ -72,6 +77,16 @@ int vdisk_wait(struct vdisk *v, unsigned int q);
 u8 vdisk_do(struct vdisk *v, u32 type, u64 sector, const struct drv_seg *data, u32 nr);
 /* The same with one segment of data, or none. */
 u8 vdisk_do1(struct vdisk *v, u32 type, u64 sector, u64 gpa, u32 len);
+
+/*
+ * Many in flight: request @i of queue @q, below VDISK_NUM, with a header and a status byte
+ * of its own, and @nr segments of data. It is not published.
+ */
+void vdisk_add(struct vdisk *v, unsigned int q, u32 i, u32 type, u64 sector,
+	       const struct drv_seg *data, u32 nr);
+void vdisk_kick(struct vdisk *v, unsigned int q);
+/* Return: which one is back, or -EAGAIN. */
+int vdisk_poll(struct vdisk *v, unsigned int q, u8 *status);
 
 /* Whether queue @q told the main thread that it broke; takes the signal back. */
 bool vdisk_broke(struct vdisk *v, unsigned int q);
