@@ -4,7 +4,7 @@
 #
 # in: guests.sh; $seconds, how long fio runs. out: fio_cell, which prints a result's line: IOPS, KiB/s; per I/O: L1's CPU time, all of it
 #     and that of the vCPUs and of the other threads of the VMM, exits, context switches, interrupts in the guest; for virtio disks of vkick's also
-#     kicks and calls
+#     kicks and calls, by the datapath's count; for those of $ports_of kicks, by the guest's writes to I/O ports, where its doorbells are
 #
 # Counters are read over a window in the midst of fio's time, and divided by the I/Os that fio's rate gives for it.
 
@@ -52,7 +52,14 @@ fio_cell()
 		host_irqs "$host_irqs_of"
 		more+=" host_irqs=$(per_io "$host_a" "$irqs" "$ran")"
 	fi
+	[[ ${ports_of:-} != *" $server "* ]] || more+=$(port_kicks)
 	emit "$iops * us / 1e6" "$prefix iops=$iops kib_per_s=$kib" "$more retries=${retries[$server]:-0}"
+}
+
+# Between $was and $now, as emit() has the other counts.
+port_kicks()
+{
+	awk -v n=$((now[kicks] - was[kicks])) -v us=$((now[us] - was[us])) -v iops="$iops" 'BEGIN { printf " kicks=%.3f", n / (iops * us / 1e6) }'
 }
 
 take_window()
