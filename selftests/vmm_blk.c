@@ -535,6 +535,38 @@ TEST_F(blk, no_status_byte_breaks_the_queue)
 	expect_broken(_metadata, &self->v, segs, 1);
 }
 
+/* A descriptor of no bytes holds none. */
+TEST_F(blk, status_of_no_bytes_breaks_the_queue)
+{
+	struct drv_seg segs[] = { { self->v.hdr, 16, false }, { self->v.status, 0, true } };
+
+	vdisk_set_hdr(&self->v, self->v.hdr, VIRTIO_BLK_T_FLUSH, 0);
+	vdisk_start(&self->v);
+	expect_broken(_metadata, &self->v, segs, 2);
+}
+
+/* The status is the last byte that can be written (5.2.6), wherever that lies. */
+TEST_F(blk, status_before_a_descriptor_of_no_bytes_is_in_the_last_byte)
+{
+	struct vdisk *v = &self->v;
+	u64 gpa = vdisk_alloc(v, 513, 4096);
+	struct drv_seg segs[] = {
+		{ v->hdr, 16, false }, { gpa, 513, true }, { v->status, 0, true },
+	};
+	u8 *status = gmem_ptr(&v->m.mem, v->status - 1, 2), before[2];
+
+	vdisk_set_hdr(v, v->hdr, VIRTIO_BLK_T_IN, 1);
+	gmem_fill(&v->m.mem, gpa + 512, VDISK_LOST, 1);
+	memcpy(before, status, sizeof(before));
+	vdisk_start(v);
+	vdisk_submit(v, 0, segs, 3);
+	ASSERT_LE(0, vdisk_wait(v, 0));
+	EXPECT_EQ(513, v->used_len);
+	EXPECT_EQ(VIRTIO_BLK_S_OK, *(u8 *)gmem_ptr(&v->m.mem, gpa + 512, 1));
+	EXPECT_EQ(0, memcmp(before, status, sizeof(before)));
+	EXPECT_TRUE(is_disk(v, gpa, 512, 512));
+}
+
 TEST_F(blk, short_header_breaks_the_queue)
 {
 	struct drv_seg segs[] = { { self->v.hdr, 15, false }, { self->v.status, 1, true } };
