@@ -175,6 +175,26 @@ TEST_F(stop, by_set_running_leaves_none_in_flight)
 	EXPECT_EQ(OK, b->status[0]);
 }
 
+/* What is one queue's: the other goes on. */
+static bool queue_stays_quiet(struct disk *d, u32 queue)
+{
+	struct vq *q = &d->r.q[queue];
+	struct gmem_shot data, slots, used;
+	bool called, same;
+
+	ev_take(q->call);
+	data = gmem_shoot(&d->r.mem, BATCH_BUF(queue, 0), BATCH_MAX * BATCH_BYTES);
+	slots = gmem_shoot(&d->r.mem, d->q[queue].slots, BATCH_MAX * DISK_SLOT);
+	used = gmem_shoot(&d->r.mem, q->drv.used_gpa, drv_used_bytes(&q->drv));
+	called = ev_wait(q->call, LATE_MS);
+	same = gmem_same(&d->r.mem, &data) && gmem_same(&d->r.mem, &slots) &&
+	       gmem_same(&d->r.mem, &used);
+	gmem_shot_free(&data);
+	gmem_shot_free(&slots);
+	gmem_shot_free(&used);
+	return same && !called;
+}
+
 TEST_F(stop, of_one_queue_leaves_the_other_in_flight)
 {
 	struct disk *d = &self->d;
@@ -183,6 +203,7 @@ TEST_F(stop, of_one_queue_leaves_the_other_in_flight)
 	get_in_flight(&self->b, d, 0, IN);
 	get_in_flight(&other, d, 1, variant->direct ? OUT : IN);
 	vdev_stop(d->r.fd, 0);
+	EXPECT_TRUE(queue_stays_quiet(d, 0));
 	expect_all_back(_metadata, &self->b, SEED);
 	batch_finish(&other);
 	EXPECT_EQ(BATCH_MAX, batch_count(&other, OK));

@@ -365,6 +365,77 @@ TEST_F(faults, that_are_slow_are_slow_together)
 	EXPECT_TRUE(vbatch_has_stamps(&self->b, 17, OLD));
 }
 
+/* ---- a queue is reset while its requests are slow ---- */
+
+#define SLOW_MS		500
+#define MANY		255U
+
+/*
+ * Each of them reads a place of its own. The last request is not of the backend: when it is
+ * back, those before it have been taken up.
+ */
+static u64 get_in_flight(struct vdisk *v)
+{
+	u64 gpa = vdisk_alloc(v, MANY * VBATCH_BYTES, 4096), id = vdisk_alloc(v, 20, 1);
+	struct drv_seg data = { id, 20, true };
+	u8 status;
+	u32 i;
+
+	for (i = 0; i < MANY; i++) {
+		struct drv_seg place = { gpa + i * VBATCH_BYTES, VBATCH_BYTES, true };
+
+		vdisk_add(v, 0, i, IN, i * VBATCH_SECTORS, &place, 1);
+	}
+	vdisk_add(v, 0, MANY, VIRTIO_BLK_T_GET_ID, 0, &data, 1);
+	vdisk_kick(v, 0);
+	CHECK(drv_wait(&v->drv[0], v->dev.ring[0].call_fd, DEADLINE_MS), "nothing is back");
+	CHECK(vdisk_poll(v, 0, &status) == MANY, "a read was not slow");
+	return gpa;
+}
+
+TEST_F(faults, that_are_slow_end_before_a_queue_is_reset)
+{
+	struct backend top = dm_make1("slow", SECTORS, "delay", "%s 0 %d", self->null.path,
+				      SLOW_MS);
+	struct vdisk *v = &self->d.v;
+	struct gmem_shot shot;
+	u8 want[SECTOR], status;
+	u32 i, back = 0;
+	u64 gpa;
+
+	vbatch_open(&self->d, &top, SECTORS, variant->direct, variant->features, 2);
+	self->open = true;
+	v->dev.queue_size = VDISK_MAX_NUM;
+	v->dev.acked |= 1ULL << VIRTIO_F_RING_RESET;
+	vdisk_set_ring(v, 0, VDISK_MAX_NUM, 4);
+	vdisk_start(v);
+	vbatch_begin(&self->b, &self->d, 1, NEW);
+	for (i = 0; i < VBATCH_MAX; i++)
+		vbatch_add(&self->b, IN, (u64)(PLACES / 2 + i) * VBATCH_SECTORS);
+	vbatch_kick(&self->b);
+	gpa = get_in_flight(v);
+
+	vdisk_stop_queue(v, 0);
+	ev_take(v->dev.ring[0].call_fd);
+	/* All that was in flight is the driver's again, in full; afterwards nothing is written. */
+	shot = gmem_shoot(&v->m.mem, gpa, MANY * VBATCH_BYTES);
+	for (; vdisk_poll(v, 0, &status) >= 0; back++)
+		ASSERT_EQ(OK, status);
+	EXPECT_EQ(MANY, back);
+	for (i = 0; i < MANY * VBATCH_SECTORS; i++) {
+		backend_stamp(want, i, OLD);
+		ASSERT_EQ(0, memcmp(want, gmem_ptr(&v->m.mem, gpa + i * SECTOR, SECTOR), SECTOR));
+	}
+	EXPECT_FALSE(ev_wait(v->dev.ring[0].call_fd, SLOW_MS + 3 * QUIET_MS));
+	EXPECT_TRUE(gmem_same(&v->m.mem, &shot));
+	gmem_shot_free(&shot);
+	EXPECT_FALSE(drv_has_used(&v->drv[0]));
+
+	/* And the other queue never heard of it. */
+	vbatch_finish(&self->b);
+	EXPECT_EQ(VBATCH_MAX, vbatch_count(&self->b, OK));
+}
+
 /* ---- a file that is too small for its disk ---- */
 
 FIXTURE(file)

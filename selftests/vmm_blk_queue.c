@@ -69,28 +69,6 @@ static const struct datapath_ops *ops(struct vdisk *v)
 	return v->dev.datapath->ops;
 }
 
-/* The driver has let go of its ring, and takes another of @num. */
-static void set_up(struct vdisk *v, u32 q, u32 num)
-{
-	struct datapath_queue *r = &v->dev.ring[q];
-	struct drv *d = &v->drv[q];
-
-	drv_free(d);
-	drv_init(d, &v->m.mem, num, v->dev.acked, DRV_INDIRECT, 4);
-	r->num = num;
-	r->desc = d->desc_gpa;
-	r->avail = d->avail_gpa;
-	r->used = d->used_gpa;
-	r->state = drv_device_base(d);
-	r->enabled = true;
-}
-
-static void stop_queue(struct vdisk *v, u32 q)
-{
-	ops(v)->stop_queue(v->dev.datapath, q);
-	v->dev.ring[q].enabled = false;
-}
-
 /* A request that needs no backend, there and back. */
 static bool serves(struct vdisk *v, u32 q)
 {
@@ -124,11 +102,11 @@ TEST_F(queue, comes_back_with_rings_of_any_size_while_others_serve)
 		u32 victim = round & 3;
 
 		ASSERT_TRUE(serves(v, victim));
-		stop_queue(v, victim);
+		vdisk_stop_queue(v, victim);
 		for (q = 0; q < 4; q++) {
 			ASSERT_TRUE(q == victim || serves(v, q));
 		}
-		set_up(v, victim, sizes[round / 4 & 3]);
+		vdisk_set_ring(v, victim, sizes[round / 4 & 3], 4);
 		ASSERT_EQ(0, ops(v)->start_queue(v->dev.datapath, victim));
 		for (n = 0; n < 10; n++) {
 			ASSERT_TRUE(serves(v, victim));
@@ -146,8 +124,8 @@ TEST_F(queue, finds_what_was_made_available_before_its_start)
 
 	vdisk_set_hdr(v, hdr, VIRTIO_BLK_T_GET_ID, 0);
 	vdisk_start(v);
-	stop_queue(v, 2);
-	set_up(v, 2, 16);
+	vdisk_stop_queue(v, 2);
+	vdisk_set_ring(v, 2, 16, 4);
 	head = drv_add(&v->drv[2], segs, 2);
 	drv_publish(&v->drv[2]);
 	ASSERT_EQ(0, ops(v)->start_queue(v->dev.datapath, 2));
@@ -161,7 +139,7 @@ TEST_F(queue, is_left_alone_once_it_is_stopped)
 
 	vdisk_start(v);
 	ASSERT_TRUE(serves(v, 1));
-	stop_queue(v, 1);
+	vdisk_stop_queue(v, 1);
 	submit_read(v, 1, self->gpa);
 	ev_signal(v->dev.ring[1].kick_fd);
 	ev_take(v->dev.ring[1].call_fd);
@@ -184,7 +162,7 @@ static void *stop_it(void *arg)
 {
 	struct stop *s = arg;
 
-	stop_queue(s->v, s->q);
+	vdisk_stop_queue(s->v, s->q);
 	return NULL;
 }
 
@@ -213,10 +191,10 @@ TEST_F(queue, stop_waits_for_its_own_requests_alone)
 
 	/* Of another queue a request may stay in flight for as long as it likes. */
 	submit_read(v, 2, self->gpa);
-	set_up(v, 1, 32);
+	vdisk_set_ring(v, 1, 32, 4);
 	ASSERT_EQ(0, ops(v)->start_queue(v->dev.datapath, 1));
 	ASSERT_TRUE(serves(v, 1));
-	stop_queue(v, 1);
+	vdisk_stop_queue(v, 1);
 	EXPECT_FALSE(drv_has_used(&v->drv[2]));
 	ASSERT_EQ(512, write(self->pipe[1], data, 512));
 	EXPECT_LE(0, vdisk_wait(v, 2));
@@ -232,11 +210,11 @@ TEST_F(queue, may_be_the_first_of_its_thread)
 	vdisk_start(v);
 	ASSERT_TRUE(serves(v, 0));
 	for (q = 3; q > 0; q--) {
-		set_up(v, q, 32);
+		vdisk_set_ring(v, q, 32, 4);
 		ASSERT_EQ(0, ops(v)->start_queue(v->dev.datapath, q));
 		ASSERT_TRUE(serves(v, q));
 	}
-	stop_queue(v, 0);
+	vdisk_stop_queue(v, 0);
 	for (q = 1; q < 4; q++) {
 		ASSERT_TRUE(serves(v, q));
 	}
@@ -247,12 +225,12 @@ TEST_F(queue, with_a_ring_outside_memory_is_refused)
 	struct vdisk *v = &self->v;
 
 	vdisk_start(v);
-	stop_queue(v, 1);
-	set_up(v, 1, 32);
+	vdisk_stop_queue(v, 1);
+	vdisk_set_ring(v, 1, 32, 4);
 	v->dev.ring[1].avail = GMEM_HOLE;
 	EXPECT_EQ(-EFAULT, ops(v)->start_queue(v->dev.datapath, 1));
 	EXPECT_TRUE(serves(v, 0));
-	set_up(v, 1, 32);
+	vdisk_set_ring(v, 1, 32, 4);
 	ASSERT_EQ(0, ops(v)->start_queue(v->dev.datapath, 1));
 	EXPECT_TRUE(serves(v, 1));
 }
@@ -265,9 +243,9 @@ TEST_F(queue, that_broke_can_come_back)
 	vdisk_start(v);
 	vdisk_submit(v, 1, &none, 1);
 	ASSERT_TRUE(vdisk_broke(v, 1));
-	stop_queue(v, 1);
+	vdisk_stop_queue(v, 1);
 	EXPECT_TRUE(serves(v, 0));
-	set_up(v, 1, 32);
+	vdisk_set_ring(v, 1, 32, 4);
 	ASSERT_EQ(0, ops(v)->start_queue(v->dev.datapath, 1));
 	EXPECT_TRUE(serves(v, 1));
 	EXPECT_FALSE(ev_take(v->dev.ring[1].err_fd));
@@ -296,9 +274,9 @@ TEST_F(queue, two_thousand_resets_under_load_leave_nothing_behind)
 		q = i & 3;
 		for (n = 0; n < VDISK_NUM / 2; n++)
 			vdisk_submit(&v, q, segs, 3);
-		stop_queue(&v, q);
+		vdisk_stop_queue(&v, q);
 		v.m.mem.next = rings + q * 64 * 1024;	/* where its last ring was */
-		set_up(&v, q, VDISK_NUM);
+		vdisk_set_ring(&v, q, VDISK_NUM, 4);
 		ASSERT_EQ(0, ops(&v)->start_queue(v.dev.datapath, q));
 		if (i % 20 == 19)
 			vdisk_stop(&v);

@@ -110,7 +110,7 @@ void vdisk_init(struct vdisk *v, int fd, u64 bytes, u64 features, unsigned int n
 	};
 	for (i = 0; i < nr_queues; i++) {
 		init_queue(v, i, features);
-		v->slots[i] = gmem_alloc(&v->m.mem, VDISK_NUM * SLOT_BYTES, SLOT_BYTES);
+		v->slots[i] = gmem_alloc(&v->m.mem, VDISK_MAX_NUM * SLOT_BYTES, SLOT_BYTES);
 	}
 	v->hdr = gmem_alloc(&v->m.mem, sizeof(struct virtio_blk_outhdr), 1);
 	v->status = gmem_alloc(&v->m.mem, 1, 1);
@@ -132,6 +132,21 @@ void vdisk_free(struct vdisk *v)
 	}
 	close(v->disk.aside_fd);
 	gmem_free(&v->m.mem);
+}
+
+void vdisk_set_ring(struct vdisk *v, unsigned int q, u32 num, u32 max_segs)
+{
+	struct datapath_queue *r = &v->dev.ring[q];
+	struct drv *d = &v->drv[q];
+
+	drv_free(d);
+	drv_init(d, &v->m.mem, num, v->dev.acked, DRV_INDIRECT, max_segs);
+	r->num = num;
+	r->desc = d->desc_gpa;
+	r->avail = d->avail_gpa;
+	r->used = d->used_gpa;
+	r->state = drv_device_base(d);
+	r->enabled = true;
 }
 
 void vdisk_start(struct vdisk *v)
@@ -157,6 +172,12 @@ void vdisk_stop(struct vdisk *v)
 {
 	datapath_stop(v->dev.datapath);
 	v->running = false;
+}
+
+void vdisk_stop_queue(struct vdisk *v, unsigned int q)
+{
+	v->dev.datapath->ops->stop_queue(v->dev.datapath, q);
+	v->dev.ring[q].enabled = false;
 }
 
 u64 vdisk_alloc(struct vdisk *v, size_t len, size_t align)
@@ -222,7 +243,7 @@ void vdisk_add(struct vdisk *v, unsigned int q, u32 i, u32 type, u64 sector,
 	struct drv_seg segs[VDISK_MAX_SEGS];
 	int head;
 
-	CHECK(i < VDISK_NUM && nr <= VDISK_MAX_SEGS - 2, "request %u, %u segments", i, nr);
+	CHECK(i < VDISK_MAX_NUM && nr <= VDISK_MAX_SEGS - 2, "request %u, %u segments", i, nr);
 	vdisk_set_hdr(v, slot, type, sector);
 	*(u8 *)gmem_ptr(&v->m.mem, slot + SLOT_STATUS, 1) = VDISK_LOST;
 	segs[0] = (struct drv_seg) { slot, sizeof(struct virtio_blk_outhdr), false };

@@ -17,6 +17,9 @@
 #define VDISK_MAX_QUEUES	4
 #define VDISK_NUM		64
 
+/* Of a queue that vdisk_set_ring() gave more, at most. */
+#define VDISK_MAX_NUM		256
+
 /* Descriptors of a chain, at most: tables are that long. */
 #define VDISK_MAX_SEGS		300
 
@@ -41,7 +44,7 @@ struct vdisk {
 	u64 hdr;
 	u64 status;
 	u64 slots[VDISK_MAX_QUEUES];
-	u8 slot_of[VDISK_MAX_QUEUES][VDISK_NUM];
+	u8 slot_of[VDISK_MAX_QUEUES][VDISK_MAX_NUM];
 	u32 used_len;
 	bool running;
 };
@@ -54,10 +57,15 @@ struct vdisk {
  */
 void vdisk_init(struct vdisk *v, int fd, u64 bytes, u64 features, unsigned int nr_queues);
 void vdisk_free(struct vdisk *v);
+/* The driver has let go of a queue's ring, if it had one, and takes another of @num. */
+void vdisk_set_ring(struct vdisk *v, unsigned int q, u32 num, u32 max_segs);
 /* The datapath takes over where the drivers are. */
 void vdisk_start(struct vdisk *v);
 /* And checks that each queue's ->state is right. */
 void vdisk_stop(struct vdisk *v);
+
+/* One queue, while the others run. */
+void vdisk_stop_queue(struct vdisk *v, unsigned int q);
 
 /* @len bytes of guest memory for data, at any odd place. */
 u64 vdisk_alloc(struct vdisk *v, size_t len, size_t align);
@@ -79,7 +87,7 @@ u8 vdisk_do(struct vdisk *v, u32 type, u64 sector, const struct drv_seg *data, u
 u8 vdisk_do1(struct vdisk *v, u32 type, u64 sector, u64 gpa, u32 len);
 
 /*
- * Many in flight: request @i of queue @q, below VDISK_NUM, with a header and a status byte
+ * Many in flight: request @i of queue @q, below VDISK_MAX_NUM, with a header and a status byte
  * of its own, and @nr segments of data. It is not published.
  */
 void vdisk_add(struct vdisk *v, unsigned int q, u32 i, u32 type, u64 sector,
