@@ -14,44 +14,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "lib/cutdisk.h"
 #include "lib/cutload.h"
-
-#define DISK_MIB	8
-
-/* A disk of zeroes, its log, and what writes it down. */
-struct cut_disk {
-	struct backend data, log, top;
-};
-
-static void cut_disk_make(struct cut_disk *d)
-{
-	struct null_conf data = { .mib = DISK_MIB }, log = { .mib = LOG_MIB };
-
-	d->data = null_make("data", &data);
-	d->log = null_make("log", &log);
-	d->top = lw_make("cut", &d->data, &d->log);
-}
-
-static struct pc_verdict cut_disk_verify(struct cut_disk *d, struct pc *pc)
-{
-	struct pc_verdict v;
-	struct lw_log l;
-
-	lw_end(&d->top);
-	lw_open(&l, &d->log);
-	v = pc_verify_log(pc, &l);
-	lw_close(&l);
-	printf("# %llu entries, %llu flushes, %llu promises: %llu lost, %llu alien, %llu torn\n",
-	       (unsigned long long)v.entries, (unsigned long long)v.flushes,
-	       (unsigned long long)v.marks, (unsigned long long)v.lost,
-	       (unsigned long long)v.alien, (unsigned long long)v.torn);
-	return v;
-}
-
-static const char *lacks(void)
-{
-	return backend_lacks("null_blk") ?: backend_lacks("log-writes");
-}
 
 static void send_mark(struct pc *pc, struct cut_disk *d, int mark)
 {
@@ -76,15 +40,15 @@ FIXTURE(check)
 FIXTURE_SETUP(check)
 {
 	struct pc_conf conf = {
-		.sectors = DISK_MIB * MIB_SECTORS,
+		.sectors = CUT_DISK_MIB * MIB_SECTORS,
 		.unit = 8,
 		.max_units = 8,
 		.flush_every = 10,
 	};
 
 	backend_sweep();
-	if (lacks())
-		SKIP(return, "%s", lacks());
+	if (cut_lacks())
+		SKIP(return, "%s", cut_lacks());
 	cut_disk_make(&self->d);
 	pc_init(&self->pc, &conf);
 	self->fd = -1;
@@ -186,16 +150,15 @@ FIXTURE_VARIANT_ADD(cut, direct_split) {
 FIXTURE_VARIANT_ADD(cut, buffered_packed_indirect) {
 	.conf = { .features = F_PACKED | F_INDIRECT, .layout = DRV_INDIRECT } };
 FIXTURE_VARIANT_ADD(cut, direct_packed_write_through) {
-	.conf = { .direct = true, .features = F_PACKED,
-		  .flags = VKICK_BLK_WRITE_THROUGH } };
+	.conf = { .direct = true, .features = F_PACKED, .write_through = true } };
 FIXTURE_VARIANT_ADD(cut, buffered_split_driver_without_flush) {
-	.conf = { .without = F_BLK(FLUSH) | F_BLK(CONFIG_WCE) } };
+	.conf = { .no_flush = true } };
 
 FIXTURE_SETUP(cut)
 {
 	backend_sweep();
-	if (lacks())
-		SKIP(return, "%s", lacks());
+	if (cut_lacks())
+		SKIP(return, "%s", cut_lacks());
 }
 
 FIXTURE_TEARDOWN(cut)
@@ -208,7 +171,7 @@ TEST_F_TIMEOUT(cut, of_a_disk_loses_nothing_promised, 3600)
 {
 	u64 seed = cut_from_env("POWERCUT_SEED", 1), rounds = cut_from_env("POWERCUT_ROUNDS", 1);
 	struct pc_conf pconf = {
-		.sectors = DISK_MIB * MIB_SECTORS,
+		.sectors = CUT_DISK_MIB * MIB_SECTORS,
 		.unit = 1,
 		.max_units = CUT_MAX_SECTORS,
 		.flush_every = 12,
@@ -222,7 +185,7 @@ TEST_F_TIMEOUT(cut, of_a_disk_loses_nothing_promised, 3600)
 		alarm(120);
 		cut_disk_make(&d);
 		pc_init(&pc, &pconf);
-		cut_run_load(&pc, d.top.path, &d.top, &variant->conf, seed);
+		cut_run_module(&pc, d.top.path, &d.top, &variant->conf, seed);
 		v = cut_disk_verify(&d, &pc);
 		EXPECT_LT(20, v.marks);
 		ASSERT_EQ(0, v.lost) TH_LOG("seed %llu", (unsigned long long)seed);

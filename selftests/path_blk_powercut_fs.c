@@ -4,7 +4,8 @@
  * replayed, what was acknowledged and flushed is there.
  *
  * in:  /dev/vkick-blk on a sparse file in ext4 over dm-log-writes;
- *      POWERCUT_ROUNDS of each test (default: 1), POWERCUT_SEED of the first (1)
+ *      POWERCUT_ROUNDS of each test (default: 1), POWERCUT_SEED of the first (1),
+ *      POWERCUT_CUTS of each round (default: 10; 0: at every promise)
  * out: the file system mounts; no sector lost, none with what nobody wrote
  */
 #define _GNU_SOURCE
@@ -19,7 +20,7 @@
 
 #define FS_MIB		24
 #define FILE_MIB	4
-#define CUTS		10	/* each of which is mounted */
+#define CUTS		10	/* by default; each is mounted */
 
 static void read_all(const struct backend *b, u8 *buf, size_t bytes)
 {
@@ -59,10 +60,10 @@ static struct pc_verdict check_fs(struct pc *pc, const u8 *image, int mark, u32 
 	return v;
 }
 
-/* Cuts at some marks, and now and then some entries later. */
-static struct pc_verdict cut_fs(struct pc *pc, struct lw_log *l, u8 *image, u64 seed)
+/* Cuts at @cuts of the marks, or all, and now and then some entries later. */
+static struct pc_verdict cut_fs(struct pc *pc, struct lw_log *l, u8 *image, u64 seed, u32 cuts)
 {
-	u32 every = pc->nr_marks / CUTS + 1, seen = 0, upper = 0, later = 0;
+	u32 every = cuts ? pc->nr_marks / cuts + 1 : 1, seen = 0, upper = 0, later = 0;
 	struct pc_verdict sum = { 0 }, v;
 	struct lw_entry e;
 	int mark = -1, last = -1;
@@ -105,7 +106,7 @@ FIXTURE_VARIANT(cut_fs)
 FIXTURE_VARIANT_ADD(cut_fs, direct_split) {
 	.conf = { .direct = true, .features = F_EVENT_IDX } };
 FIXTURE_VARIANT_ADD(cut_fs, buffered_packed) {
-	.conf = { .features = F_PACKED } };
+	.conf = { .features = F_PACKED, .many_flushes = true } };
 
 FIXTURE_SETUP(cut_fs)
 {
@@ -131,7 +132,9 @@ static void cut_once(struct __test_metadata *_metadata, const struct cut_conf *c
 		.unit = 1,
 		.max_units = CUT_MAX_SECTORS,
 		.flush_every = 12,
+		.discards = true,
 	};
+	u32 cuts = cut_from_env("POWERCUT_CUTS", CUTS);
 	struct backend below, log, top, fs, file;
 	struct pc_verdict v;
 	struct lw_log l;
@@ -150,18 +153,18 @@ static void cut_once(struct __test_metadata *_metadata, const struct cut_conf *c
 	top = lw_make("cut", &below, &log);
 	ASSERT_EQ(0, __fs_mount(&fs, "fs", &top, NULL));
 	pc_init(&pc, &pconf);
-	cut_run_load(&pc, file.path, &top, conf, seed);
+	cut_run_module(&pc, file.path, &top, conf, seed);
 	fs_umount(&fs);
 	lw_end(&top);
 
 	lw_open(&l, &log);
-	v = cut_fs(&pc, &l, image, seed);
+	v = cut_fs(&pc, &l, image, seed, cuts);
 	TH_LOG("%llu entries, %llu flushes, %llu cuts: %llu lost, %llu alien, %llu torn",
 	       (unsigned long long)l.nr, (unsigned long long)v.flushes,
 	       (unsigned long long)v.marks, (unsigned long long)v.lost,
 	       (unsigned long long)v.alien, (unsigned long long)v.torn);
 	lw_close(&l);
-	EXPECT_LE(CUTS / 2, v.marks);
+	EXPECT_LE((cuts ?: pc.nr_marks) / 2, v.marks);
 	EXPECT_EQ(0, v.lost);
 	EXPECT_EQ(0, v.alien);
 	if (conf->direct)

@@ -73,7 +73,10 @@ void pc_next(struct pc *pc, u64 *seed, struct pc_req *r)
 {
 	u32 what = prng(seed) % pc->conf.flush_every;
 
-	*r = (struct pc_req) { .op = what == 0 ? PC_FLUSH : what == 1 ? PC_ZERO : PC_WRITE };
+	*r = (struct pc_req) {
+		.op = what == 0 ? PC_FLUSH : what == 1 ? PC_ZERO :
+		      what == 2 && pc->conf.discards ? PC_DISCARD : PC_WRITE,
+	};
 	pthread_mutex_lock(&pc->lock);
 	if (r->op == PC_FLUSH) {
 		r->covers = pc->nr_acked;
@@ -164,10 +167,21 @@ static bool covers(const struct pc_req *r, enum pc_op op, u64 s)
 	return r->op == op && s - r->sector < r->nr;
 }
 
+/* Whether a discard came after what is required: then nothing is. */
+static bool is_discarded(const struct check *c, u64 s)
+{
+	u32 v;
+
+	for (v = c->pc->required[s]; v < c->upper && c->pc->conf.discards; v++)
+		if (v && covers(&c->pc->req[v], PC_DISCARD, s))
+			return true;
+	return false;
+}
+
 /* Whether version @v of sector @s, all written or all zero, is one that may be there. */
 static bool may_be(const struct check *c, u64 s, u32 v, enum pc_op op)
 {
-	if (v < c->pc->required[s] || v >= c->upper)
+	if (v >= c->upper || (v < c->pc->required[s] && !is_discarded(c, s)))
 		return false;
 	if (!v)
 		return op == PC_ZERO;	/* as it was at first */
@@ -178,6 +192,8 @@ static bool may_be_zero(const struct check *c, u64 s)
 {
 	u32 v;
 
+	if (is_discarded(c, s))
+		return true;
 	for (v = c->pc->required[s]; v < c->upper; v++)
 		if (may_be(c, s, v, PC_ZERO))
 			return true;
@@ -189,7 +205,7 @@ static bool may_be_word(const struct check *c, u64 s, size_t i, u64 w)
 {
 	u32 v;
 
-	for (v = c->pc->required[s]; v < c->upper; v++)
+	for (v = is_discarded(c, s) ? 0 : c->pc->required[s]; v < c->upper; v++)
 		if ((may_be(c, s, v, PC_WRITE) && w == word(s, v, i)) ||
 		    (!w && may_be(c, s, v, PC_ZERO)))
 			return true;
@@ -220,6 +236,7 @@ static void tell_req(const struct check *c, const char *what, u64 v)
 {
 	static const char *const op[] = {
 		[PC_WRITE] = "write", [PC_ZERO] = "zeroes", [PC_FLUSH] = "flush",
+		[PC_DISCARD] = "discard",
 	};
 	const struct pc_req *r;
 
@@ -300,6 +317,9 @@ static void require(struct check *c, u32 covers, const u8 *image)
 		u32 v = pc->acked[pc->required_upto];
 		const struct pc_req *r = &pc->req[v];
 
+		/* It promises nothing. */
+		if (r->op == PC_DISCARD)
+			continue;
 		for (s = r->sector; s < r->sector + r->nr; s++) {
 			/* Acknowledged later, but not newer: never, as no two overlap. */
 			CHECK(pc->required[s] < v, "versions of sector %llu",

@@ -26,6 +26,7 @@ enum pc_op {
 	PC_WRITE,
 	PC_ZERO,
 	PC_FLUSH,
+	PC_DISCARD,
 };
 
 /**
@@ -50,12 +51,15 @@ struct pc_req {
  * @unit: sectors that all requests are made of and aligned to
  * @max_units: the longest one
  * @flush_every: one request in so many is a flush, and one a write-zeroes, on average
+ * @discards: and one a discard, after which a sector may have anything that it ever had,
+ *	and zeroes, until it is written
  */
 struct pc_conf {
 	u64 sectors;
 	u32 unit;
 	u32 max_units;
 	u32 flush_every;
+	bool discards;
 };
 
 /* When something was promised. */
