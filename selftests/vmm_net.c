@@ -310,6 +310,20 @@ TEST_F(nic, host_sends_to_the_pairs_that_the_driver_uses)
 		EXPECT_EQ(i < 1, is_attached(i));
 }
 
+/* ---- The taps themselves --------------------------------------------------------------------------------- */
+
+/* It is asked for as an interface of one queue first, which it is not. */
+TEST_F(nic, one_queue_of_many_takes_one_file)
+{
+	struct net_tap one = { 0 };
+	long before = open_files();
+
+	net_tap_open(&one, "t0", 1);
+	EXPECT_EQ(1, one.nr);
+	EXPECT_EQ(before + 1, open_files());
+	close(one.fd[0]);
+}
+
 /* ---- Resets of the control queue ---------------------------------------------------------------------- */
 
 TEST_F(nic, control_queue_is_reset_while_the_others_run_and_comes_back)

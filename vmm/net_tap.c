@@ -43,12 +43,17 @@ static void set_up(struct net_tap *tap, const char *what)
 static int open_queue(const char *name, int flags)
 {
 	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | flags };
-	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC), err;
 
 	if (fd < 0)
 		die("--net tap=%s: /dev/net/tun: %s: load its module (modprobe tun)", name, strerror(errno));
 	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
-	return ioctl(fd, TUNSETIFF, &ifr) ? -1 : fd;
+	if (!ioctl(fd, TUNSETIFF, &ifr))
+		return fd;
+	err = errno;
+	close(fd);
+	errno = err;
+	return -1;
 }
 
 static const char *remedy(int err, u32 queues)
