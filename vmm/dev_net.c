@@ -292,17 +292,24 @@ static void net_start(struct virtio_dev *dev)
 
 static int net_kernel_check(const struct virtio_dev *dev, char *why)
 {
-	return net_nic_of(dev)->tap.stream ? explain(why, ONLY_USER) : 0;
+	const struct net_tap *tap = &net_nic_of(dev)->tap;
+
+	if (tap->stream)
+		return explain(why, ONLY_USER);
+	return net_tap_is_gone(tap) ? explain(why, "%s: the interface is gone", tap->name) : 0;
 }
 
+/* With no interface any more the queue stands still, as with the cable cut: a reset of the guest's would not mend it. */
 static int net_kernel_run(struct virtio_dev *dev, int fd, unsigned int i, bool run)
 {
+	const struct net_tap *tap = &net_nic_of(dev)->tap;
 	struct vhost_vring_file backend = {
 		.index = i % 2,
-		.fd = run ? net_nic_of(dev)->tap.fd[i / 2] : VHOST_FILE_UNBIND,
+		.fd = run ? tap->fd[i / 2] : VHOST_FILE_UNBIND,
 	};
+	int err = ioctl(fd, VHOST_NET_SET_BACKEND, &backend) ? -errno : 0;
 
-	return ioctl(fd, VHOST_NET_SET_BACKEND, &backend) ? -errno : 0;
+	return err == -EINVAL && net_tap_is_gone(tap) ? 0 : err;
 }
 
 /* ---- The control socket's --------------------------------------------------------------------- */

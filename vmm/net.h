@@ -93,6 +93,8 @@ u64 net_tap_features(const struct net_tap *tap);
 int net_tap_set_offloads(const struct net_tap *tap, u64 features);
 /* The host sends to the first @queues files alone. Return: 0 or -errno. */
 int net_tap_use(const struct net_tap *tap, u32 queues);
+/* Whether the interface was deleted. Its files stay, and say so. */
+bool net_tap_is_gone(const struct net_tap *tap);
 /* Whether the host sees the cable plugged in. Not all kinds can tell it. */
 void net_tap_set_carrier(const struct net_tap *tap, bool on);
 

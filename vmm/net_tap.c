@@ -191,6 +191,14 @@ int net_tap_use(const struct net_tap *tap, u32 queues)
 	return 0;
 }
 
+bool net_tap_is_gone(const struct net_tap *tap)
+{
+	struct ifreq ifr = { 0 };
+
+	/* A tap's word for it, and a macvtap's. */
+	return ioctl(tap->fd[0], TUNGETIFF, &ifr) && (errno == EBADFD || errno == ENOLINK);
+}
+
 void net_tap_set_carrier(const struct net_tap *tap, bool on)
 {
 	int carrier = on;

@@ -63,6 +63,7 @@ static const struct sandbox_call vcpu[] = {
 	CALL(poll),							/* msix.c: is it pending? */
 	CALL(epoll_ctl),						/* iothread.c's kicks; serial.c's stdin */
 	IOCTL(TUNSETOFFLOAD), IOCTL(TUNSETQUEUE),			/* net_tap.c: what a driver takes; a reset */
+	IOCTL(TUNGETIFF),						/* net_tap.c: is it gone? */
 	CALL(fdatasync),						/* dev_blk.c: no write-back any more */
 	CALL(close),							/* blk_sqe.c's ring */
 	CALL(pread64), CALL(pwrite64),					/* vfio_cfg.c, vfio_bar.c: registers that are not mapped */
