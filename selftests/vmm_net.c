@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define NIC		MACHINE_MORE
@@ -33,6 +34,7 @@
 #define COMMAND		0x80000UL
 #define ANSWER		0xc0000UL
 #define NOTHING		0xee
+#define MTU		1400
 
 #define F(feature)	(1UL << VIRTIO_NET_F_##feature)
 #define F_RING_RESET	(1UL << VIRTIO_F_RING_RESET)
@@ -40,6 +42,16 @@
 /* Whether this machine lets us have taps; their files. */
 static bool has_taps;
 static int tap[PAIRS];
+
+static void set_mtu(const char *name, int mtu)
+{
+	int sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq ifr = { .ifr_mtu = mtu };
+
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
+	CHECK(!ioctl(sock, SIOCSIFMTU, &ifr), "SIOCSIFMTU");
+	close(sock);
+}
 
 /* Once in a process: as root, or as a user who may have namespaces. */
 static void make_taps(void)
@@ -54,6 +66,7 @@ static void make_taps(void)
 		if (tap[i] < 0 || ioctl(tap[i], TUNSETIFF, &ifr))
 			return;
 	}
+	set_mtu("t0", MTU);
 	has_taps = true;
 }
 
@@ -71,8 +84,8 @@ FIXTURE_SETUP(nic)
 	make_taps();
 	if (!has_taps)
 		SKIP(return, "no taps here");
-	snprintf(option, sizeof(option), "fd=%d,fd=%d,fd=%d,mac=52:54:00:01:02:03,mtu=1400,datapath=user,notify=mmio",
-		 tap[0], tap[1], tap[2]);
+	snprintf(option, sizeof(option), "fd=%d,fd=%d,fd=%d,mac=52:54:00:01:02:03,mtu=%u,datapath=user,notify=mmio",
+		 tap[0], tap[1], tap[2], MTU);
 	machine_init_more(words, ARRAY_SIZE(words));
 	machine_place(NIC, 0, WINDOW);
 	machine_place(NIC, 2, WINDOW + 0x8000);
@@ -182,7 +195,7 @@ TEST_F(nic, config_space_tells_mac_status_pairs_and_mtu)
 		EXPECT_EQ(mac[i], config(i, 1));
 	EXPECT_EQ(VIRTIO_NET_S_LINK_UP, CONFIG(status));
 	EXPECT_EQ(PAIRS, CONFIG(max_virtqueue_pairs));
-	EXPECT_EQ(1400, CONFIG(mtu));
+	EXPECT_EQ(MTU, CONFIG(mtu));
 	EXPECT_EQ(F(MAC) | F(STATUS) | F(MQ) | F(MTU) | F(CTRL_VQ) | F(CSUM) | F(GUEST_CSUM) | F(MRG_RXBUF),
 		  self->offered & (F(MAC) | F(STATUS) | F(MQ) | F(MTU) | F(CTRL_VQ) | F(CSUM) | F(GUEST_CSUM) | F(MRG_RXBUF)));
 	EXPECT_EQ(2 * PAIRS + 1, machine_common_read(NIC, VIRTIO_PCI_COMMON_NUMQ, 2));
@@ -322,6 +335,20 @@ TEST_F(nic, one_queue_of_many_takes_one_file)
 	EXPECT_EQ(1, one.nr);
 	EXPECT_EQ(before + 1, open_files());
 	close(one.fd[0]);
+}
+
+/* Of the name alone one might find another. */
+TEST_F(nic, mtu_is_the_interfaces_own)
+{
+	struct net_tap t = { .name = "t0", .nr = 1, .fd = { tap[0] } };
+
+	EXPECT_EQ(MTU, net_tap_mtu(&t));
+	set_mtu("t0", 1300);
+	EXPECT_EQ(1300, net_tap_mtu(&t));
+	strcpy(t.name, "lo");
+	EXPECT_EQ(0, net_tap_mtu(&t));
+	strcpy(t.name, "none");
+	EXPECT_EQ(0, net_tap_mtu(&t));
 }
 
 /* ---- Resets of the control queue ---------------------------------------------------------------------- */

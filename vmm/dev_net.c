@@ -191,7 +191,7 @@ static void open_tap(struct net_nic *nic, const struct device_opts *opts)
 	if ((o->user || o->socket) && opts->datapath != opts->class->user && !opts->datapath_auto)
 		die_usage("--net datapath=%s: " ONLY_USER, opts->datapath->name);
 	if (o->user)
-		return net_tap_be_stream(&nic->tap, net_passt_start(o->forward, o->nr_forwards));
+		return net_tap_be_stream(&nic->tap, net_passt_start(o->forward, o->nr_forwards, o->mtu));
 	if (o->socket)
 		return net_tap_be_stream(&nic->tap, net_passt_connect(o->socket));
 	if (o->nr_fds && opts->queues && opts->queues != o->nr_fds)
@@ -200,6 +200,16 @@ static void open_tap(struct net_nic *nic, const struct device_opts *opts)
 		net_tap_open(&nic->tap, o->tap, opts->queues ? opts->queues : 1);
 	else
 		net_tap_take(&nic->tap, o->fd, o->nr_fds);
+}
+
+/* 5.1.4.1: a driver that knows the MTU is given no packet that is longer. */
+static void check_mtu(const struct net_nic *nic)
+{
+	u32 mtu = net_tap_mtu(&nic->tap);
+
+	if (mtu > nic->mtu)
+		die("--net mtu=%u: %s sends up to %u bytes: ip link set %s mtu %u, or give mtu=%u", nic->mtu,
+		    nic->tap.name, mtu, nic->tap.name, nic->mtu, mtu);
 }
 
 static void net_init(struct virtio_dev *dev, const struct device_opts *opts)
@@ -219,6 +229,8 @@ static void net_init(struct virtio_dev *dev, const struct device_opts *opts)
 	else
 		choose_mac(nic->own_mac);
 	nic->mtu = o->mtu;
+	if (nic->mtu && !nic->tap.stream)
+		check_mtu(nic);
 	nic->link_up = true;
 	dev->nr_queues = 2 * nic->tap.nr + 1;
 	dev->nr_workers = nic->tap.nr;

@@ -95,6 +95,8 @@ int net_tap_set_offloads(const struct net_tap *tap, u64 features);
 int net_tap_use(const struct net_tap *tap, u32 queues);
 /* Whether the interface was deleted. Its files stay, and say so. */
 bool net_tap_is_gone(const struct net_tap *tap);
+/* The interface's MTU; 0 if it is in another namespace, where it cannot be asked for. */
+u32 net_tap_mtu(const struct net_tap *tap);
 /* Whether the host sees the cable plugged in. Not all kinds can tell it. */
 void net_tap_set_carrier(const struct net_tap *tap, bool on);
 

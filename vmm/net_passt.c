@@ -20,7 +20,7 @@
 
 #include "net_stream.h"
 
-#define MAX_ARGS	(5 + 2 * 2 * NET_MAX_FORWARDS)
+#define MAX_ARGS	(7 + 2 * 2 * NET_MAX_FORWARDS)
 
 extern char **environ;
 
@@ -62,9 +62,9 @@ static void await(pid_t pid)
 		die("--net user: passt ended with status %d: it says why above", WEXITSTATUS(status));
 }
 
-struct net_stream *net_passt_start(const struct net_forward *forwards, u32 nr)
+struct net_stream *net_passt_start(const struct net_forward *forwards, u32 nr, u32 mtu)
 {
-	char number[16], *argv[MAX_ARGS] = { "passt", "--quiet", "--fd", number };
+	char number[16], bytes[16], *argv[MAX_ARGS] = { "passt", "--quiet", "--fd", number };
 	int fd[2], err, argc = 4;
 	pid_t pid;
 	u32 i;
@@ -75,6 +75,11 @@ struct net_stream *net_passt_start(const struct net_forward *forwards, u32 nr)
 	for (i = 0; i < nr; i++) {
 		argv[argc++] = forwards[i].udp ? "--udp-ports" : "--tcp-ports";
 		argv[argc++] = (char *)forwards[i].ports;
+	}
+	if (mtu) {
+		snprintf(bytes, sizeof(bytes), "%u", mtu);
+		argv[argc++] = "--mtu";
+		argv[argc++] = bytes;
 	}
 	/* Who started us may have it ignored, and then there is nobody to wait for. */
 	signal(SIGCHLD, SIG_DFL);

@@ -46,8 +46,8 @@ struct net_forward {
 
 /* ---- net_passt.c: before the guest runs ------------------------------------------------ */
 
-/* Both die(). */
-struct net_stream *net_passt_start(const struct net_forward *forwards, u32 nr);
+/* Both die(). @mtu: 0: as passt has it */
+struct net_stream *net_passt_start(const struct net_forward *forwards, u32 nr, u32 mtu);
 struct net_stream *net_passt_connect(const char *path);
 
 /* ---- net_stream.c ------------------------------------------------------------------------ */

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "net_stream.h"
@@ -197,6 +198,21 @@ bool net_tap_is_gone(const struct net_tap *tap)
 
 	/* A tap's word for it, and a macvtap's. */
 	return ioctl(tap->fd[0], TUNGETIFF, &ifr) && (errno == EBADFD || errno == ENOLINK);
+}
+
+u32 net_tap_mtu(const struct net_tap *tap)
+{
+	int sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq own = { 0 }, named = { 0 };
+	u32 mtu = 0;
+
+	/* By its name one may find another: addresses tell them apart. */
+	memcpy(named.ifr_name, tap->name, sizeof(named.ifr_name));
+	if (!ioctl(tap->fd[0], SIOCGIFHWADDR, &own) && !ioctl(sock, SIOCGIFHWADDR, &named) &&
+	    !memcmp(own.ifr_hwaddr.sa_data, named.ifr_hwaddr.sa_data, NET_MAC_BYTES) && !ioctl(sock, SIOCGIFMTU, &named))
+		mtu = named.ifr_mtu;
+	close(sock);
+	return mtu;
 }
 
 void net_tap_set_carrier(const struct net_tap *tap, bool on)

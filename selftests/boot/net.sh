@@ -18,12 +18,12 @@ net_clean_up()
 	rm -rf "$tmp"
 }
 
-# tap_is_there [multi_queue]: a tap of its own for each guest, and a server of files on this side.
+# tap_is_there [multi_queue]: with $tap_mtu, a tap of its own for each guest, and a server of files on this side.
 tap_is_there()
 {
 	modprobe -qa tun
 	ip link del $tap 2>/dev/null
-	ip tuntap add $tap mode tap "$@" && serve_on $tap
+	ip tuntap add $tap mode tap "$@" && ip link set $tap mtu "${tap_mtu:-1500}" && serve_on $tap
 }
 
 # serve_on DEV: this side's address, and a server of files.
