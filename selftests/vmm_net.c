@@ -13,7 +13,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/ethtool.h>
 #include <linux/if_tun.h>
+#include <linux/sockios.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_pci.h>
 #include <linux/virtio_ring.h>
@@ -321,6 +323,86 @@ TEST_F(nic, host_sends_to_the_pairs_that_the_driver_uses)
 	machine_common_write(NIC, VIRTIO_PCI_COMMON_STATUS, 1, 0);
 	for (i = 0; i < PAIRS; i++)
 		EXPECT_EQ(i < 1, is_attached(i));
+}
+
+/* ---- Offloads (5.1.4.1, 5.1.6.5.6) ------------------------------------------------------------------------ */
+
+#define MAX_NAMES	128
+
+static struct {
+	struct ethtool_gstrings head;
+	char name[MAX_NAMES][ETH_GSTRING_LEN];
+} names;
+
+static struct {
+	struct ethtool_gfeatures head;
+	struct ethtool_get_features_block block[MAX_NAMES / 32];
+} features;
+
+/* Whether the host's stack may give the interface packets of a kind, by ethtool's name for it. */
+static bool tap_has(const char *feature)
+{
+	int sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq ifr = { .ifr_name = "t0", .ifr_data = (void *)&names };
+	u32 i;
+
+	names.head = (struct ethtool_gstrings) { ETHTOOL_GSTRINGS, ETH_SS_FEATURES, 0 };
+	CHECK(!ioctl(sock, SIOCETHTOOL, &ifr), "ETHTOOL_GSTRINGS");
+	features.head = (struct ethtool_gfeatures) { ETHTOOL_GFEATURES, ARRAY_SIZE(features.block) };
+	ifr.ifr_data = (void *)&features;
+	CHECK(!ioctl(sock, SIOCETHTOOL, &ifr), "ETHTOOL_GFEATURES");
+	close(sock);
+	for (i = 0; i < names.head.len; i++)
+		if (!strcmp(names.name[i], feature))
+			return features.block[i / 32].active & 1U << i % 32;
+	return false;
+}
+
+static u8 set_offloads(FIXTURE_DATA(nic) *self, u64 offloads)
+{
+	u8 bytes[2 + sizeof(offloads)] = { VIRTIO_NET_CTRL_GUEST_OFFLOADS, VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET };
+
+	memcpy(bytes + 2, &offloads, sizeof(offloads));
+	return command(self, bytes, sizeof(bytes));
+}
+
+TEST_F(nic, host_makes_what_the_driver_takes)
+{
+	const u64 uso = 1UL << NET_F_GUEST_USO4 | 1UL << NET_F_GUEST_USO6;
+
+	drive(self, self->offered);
+	EXPECT_TRUE(tap_has("tx-checksum-ip-generic"));
+	EXPECT_TRUE(tap_has("tx-tcp-segmentation"));
+	EXPECT_TRUE(tap_has("tx-tcp6-segmentation"));
+	EXPECT_TRUE(tap_has("tx-tcp-ecn-segmentation"));
+	EXPECT_EQ((self->offered & uso) == uso, tap_has("tx-udp-segmentation"));
+
+	EXPECT_EQ(VIRTIO_NET_OK, set_offloads(self, F(GUEST_CSUM) | F(GUEST_TSO6)));
+	EXPECT_TRUE(tap_has("tx-checksum-ip-generic"));
+	EXPECT_TRUE(tap_has("tx-tcp6-segmentation"));
+	EXPECT_FALSE(tap_has("tx-tcp-segmentation"));
+	EXPECT_FALSE(tap_has("tx-tcp-ecn-segmentation"));
+	EXPECT_FALSE(tap_has("tx-udp-segmentation"));
+	/* All others go with the checksum. */
+	EXPECT_EQ(VIRTIO_NET_OK, set_offloads(self, F(GUEST_TSO4) | F(GUEST_TSO6)));
+	EXPECT_FALSE(tap_has("tx-checksum-ip-generic"));
+	EXPECT_FALSE(tap_has("tx-tcp6-segmentation"));
+
+	EXPECT_EQ(VIRTIO_NET_OK, set_offloads(self, F(GUEST_CSUM) | F(GUEST_TSO4)));
+	EXPECT_TRUE(tap_has("tx-tcp-segmentation"));
+	/* Whoever comes next may know of none. */
+	machine_common_write(NIC, VIRTIO_PCI_COMMON_STATUS, 1, 0);
+	EXPECT_FALSE(tap_has("tx-checksum-ip-generic"));
+	EXPECT_FALSE(tap_has("tx-tcp-segmentation"));
+}
+
+/* A tap says that it takes it, though Linux makes none any more. */
+TEST_F(nic, udp_fragmentation_is_offered_both_ways)
+{
+	EXPECT_EQ(F(HOST_UFO) | F(GUEST_UFO), self->offered & (F(HOST_UFO) | F(GUEST_UFO)));
+	drive(self, self->offered);
+	EXPECT_EQ(VIRTIO_NET_OK, set_offloads(self, F(GUEST_CSUM) | F(GUEST_UFO)));
+	EXPECT_TRUE(tap_has("tx-checksum-ip-generic"));
 }
 
 /* ---- The taps themselves --------------------------------------------------------------------------------- */

@@ -46,6 +46,7 @@ struct vring_chain;
  * @name: of the interface
  * @stream: it is this, and no tap; or NULL
  * @fd: of each pair of queues
+ * @ufo: it takes UDP packets to be fragmented; Linux has made none since 4.14
  * @uso: it takes and makes UDP segmentation offload
  */
 struct net_tap {
@@ -53,6 +54,7 @@ struct net_tap {
 	struct net_stream *stream;
 	u32 nr;
 	int fd[NET_MAX_PAIRS];
+	bool ufo;
 	bool uso;
 };
 

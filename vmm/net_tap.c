@@ -36,6 +36,7 @@ static void set_up(struct net_tap *tap, const char *what)
 			die("--net %s: it takes no headers of %d bytes: %s", what, hdr_bytes, strerror(errno));
 	if (ioctl(tap->fd[0], TUNSETOFFLOAD, BASE_OFFLOADS))
 		die("--net %s: it has no offloads: %s", what, strerror(errno));
+	tap->ufo = !ioctl(tap->fd[0], TUNSETOFFLOAD, BASE_OFFLOADS | TUN_F_UFO);
 	tap->uso = !ioctl(tap->fd[0], TUNSETOFFLOAD, BASE_OFFLOADS | USO_OFFLOADS);
 	net_tap_set_offloads(tap, 0);
 }
@@ -141,6 +142,8 @@ u64 net_tap_features(const struct net_tap *tap)
 
 	if (tap->stream)
 		return 0;
+	if (tap->ufo)
+		f |= 1UL << VIRTIO_NET_F_HOST_UFO | 1UL << VIRTIO_NET_F_GUEST_UFO;
 	if (tap->uso)
 		f |= 1UL << NET_F_HOST_USO | 1UL << NET_F_GUEST_USO4 | 1UL << NET_F_GUEST_USO6;
 	return f;
@@ -154,6 +157,7 @@ int net_tap_set_offloads(const struct net_tap *tap, u64 features)
 	} offload[] = {
 		{ VIRTIO_NET_F_GUEST_TSO4, TUN_F_TSO4 },
 		{ VIRTIO_NET_F_GUEST_TSO6, TUN_F_TSO6 },
+		{ VIRTIO_NET_F_GUEST_UFO, TUN_F_UFO },
 		{ NET_F_GUEST_USO4, NET_TUN_F_USO4 },
 		{ NET_F_GUEST_USO6, NET_TUN_F_USO6 },
 	};
