@@ -13,6 +13,7 @@
  * A packet that the backend refuses is lost, as on a wire. One that it has no room for
  * stays in the ring.
  */
+#include <linux/if_ether.h>
 #include <linux/if_tun.h>
 #include <linux/mm.h>
 #include <linux/net.h>
@@ -89,9 +90,10 @@ static bool vk_net_tx_fix_hdr_len(struct virtio_net_hdr *hdr, size_t bytes)
 }
 
 /*
- * Copies a packet to the batch. @from has the socket's header and @bytes of a frame.
+ * Copies a packet to the batch. @from has the socket's header and @bytes of a frame. What
+ * a tap refuses of a batch it does not tell, and old ones did not look for short frames.
  * Return: 0; -E2BIG: too large for a batch, nothing was done; -EINVAL: the header makes
- * no sense; -EFAULT; -ENOMEM
+ * no sense, or no frame is so short; -EFAULT; -ENOMEM
  */
 static int vk_net_tx_batch(struct vk_queue *q, struct vk_net_backend *b,
 			   struct iov_iter *from, size_t bytes)
@@ -106,6 +108,8 @@ static int vk_net_tx_batch(struct vk_queue *q, struct vk_net_backend *b,
 	u8 *buffer;
 	int err;
 
+	if (bytes < ETH_HLEN)
+		return -EINVAL;
 	if (buffer_bytes > PAGE_SIZE)
 		return -E2BIG;
 	/* All are whole cache lines, and so begin on one. */

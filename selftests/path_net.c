@@ -274,6 +274,7 @@ TEST_F(edge, short_frames_are_lost)
 		sent++;
 	}
 	ASSERT_NE(0, sent);
+	EXPECT_EQ(sent, net_dropped(n, NET_TX));
 	EXPECT_TRUE(net_peer_quiet(n));
 	net_fill(n, self->frame, 60);
 	net_send(n, self->frame, 60, 1);

@@ -207,9 +207,10 @@ static inline __u32 vkick_latency_bucket(__u64 ns)
  * @poll_window_ns: for how long the queue is polled at present, at most what
  *	VHOST_SET_VRING_BUSYLOOP_TIMEOUT allows; 0: polling does not pay
  * @in_flight: requests that the class has not completed
- * @dropped: of class net: packets that were lost, since the backend refused them, or
- *	since no buffers of the driver's could hold them. Of class console: chains of which
- *	output was lost
+ * @dropped: of class net: packets that were lost, since they were too short or too long,
+ *	since the backend refused them, or since no buffers of the driver's could hold them.
+ *	What a tap refuses in a batch it does not tell: see vkick(4). Of class console:
+ *	chains of which output was lost
  * @pop_to_used_ns: histogram, nanoseconds from when a request was taken off the ring until
  *	its used element was published, with the buckets of vkick_latency_from_ns(). The
  *	first request of each pass is measured, and of the others one in 31, which counts as
