@@ -372,6 +372,7 @@ const struct virtio_class dev_net = {
 	.node = "/dev/vkick-net",
 	.vhost_node = "/dev/vhost-net",
 	.node_queues = 2,
+	.datapath_by_default = true,
 	/* Of the header's place alone a node must know. */
 	.vmm_features = ~(1UL << VIRTIO_NET_F_MRG_RXBUF),
 	.user = &datapath_net_user,
