@@ -6,7 +6,9 @@
  * out: the NIC's state, the tap's; OK, or ERR for what is not offered or makes no sense
  *
  * The filters of addresses and VLANs are a device's best effort, and this one lets all through: the
- * tap's network decides what comes here. Their commands are checked, and accepted.
+ * tap's network decides what comes here. Their commands are checked, and accepted. A tap could filter
+ * (TUNSETTXFILTER), but a persistent one goes on with that when we are gone, and killed processes take
+ * nothing back: its next user, with another address, would be deaf.
  */
 #include <endian.h>
 #include <errno.h>
