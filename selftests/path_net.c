@@ -373,8 +373,8 @@ TEST_F(edge, polled_queues_lose_nothing)
 	struct net *n = &self->n;
 	u32 i, len;
 
-	vdev_set_poll(n->r.fd, NET_RX, 2000);
-	vdev_set_poll(n->r.fd, NET_TX, 2000);
+	vdev_set_poll(n->r.fd, NET_RX, 100000);
+	vdev_set_poll(n->r.fd, NET_TX, 100000);
 	for (i = 0; i < 100; i++) {
 		len = 60 + prng(&n->rng) % 1000;
 		net_fill(n, self->frame, len);
@@ -384,6 +384,42 @@ TEST_F(edge, polled_queues_lose_nothing)
 		net_offer(n, 0, n->hdr + len, 2, 0);
 		net_expect(n, self->frame, len, n->hdr + len);
 	}
+	EXPECT_LT(0, vdev_get_stats(n->r.fd, NET_RX).poll_hits);
+	EXPECT_LT(0, vdev_get_stats(n->r.fd, NET_TX).poll_hits);
+}
+
+/* The second one is for the other queue alone, and it is that queue which it gets. */
+TEST_F(edge, each_queue_may_have_a_worker_of_its_own)
+{
+	struct net *n = &self->n;
+	struct vhost_worker_state w = { 0 };
+	struct vhost_vring_worker at = { .index = NET_TX };
+	struct vhost_vring_worker rx = { .index = NET_RX };
+	int i;
+
+	ASSERT_EQ(0, __vdev_ioctl(n->r.fd, VHOST_NEW_WORKER, &w));
+	at.worker_id = w.worker_id;
+	ASSERT_EQ(0, __vdev_ioctl(n->r.fd, VHOST_ATTACH_VRING_WORKER, &at));
+	at.worker_id = 0;
+	ASSERT_EQ(0, __vdev_ioctl(n->r.fd, VHOST_GET_VRING_WORKER, &at));
+	ASSERT_EQ(0, __vdev_ioctl(n->r.fd, VHOST_GET_VRING_WORKER, &rx));
+	EXPECT_EQ(w.worker_id, at.worker_id);
+	EXPECT_NE(w.worker_id, rx.worker_id);
+	for (i = 0; i < 20; i++) {
+		net_fill(n, self->frame, 100);
+		net_send(n, self->frame, 100, 2);
+		net_peer_expect(n, self->frame, 100);
+		net_peer_send(n, self->frame, 100);
+		net_offer(n, 0, n->hdr + 100, 2, 0);
+		net_expect(n, self->frame, 100, n->hdr + 100);
+	}
+	/* And back, so that it is free. */
+	at.worker_id = rx.worker_id;
+	ASSERT_EQ(0, __vdev_ioctl(n->r.fd, VHOST_ATTACH_VRING_WORKER, &at));
+	ASSERT_EQ(0, __vdev_ioctl(n->r.fd, VHOST_FREE_WORKER, &w));
+	net_fill(n, self->frame, 100);
+	net_send(n, self->frame, 100, 2);
+	net_peer_expect(n, self->frame, 100);
 }
 
 TEST_HARNESS_MAIN
