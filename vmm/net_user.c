@@ -177,6 +177,31 @@ static void user_stop(struct datapath *dp)
 		stop_pair(&u->pair[i]);
 }
 
+static int open_urings(void *arg)
+{
+	struct net_user *u = arg;
+	u32 i;
+
+	for (i = 0; i < u->nr_pairs; i++)
+		if (!u->pair[i].stream)
+			net_uring_open(&u->pair[i].uring, u->pair[i].tap);
+	return 0;
+}
+
+static int user_prepare(struct datapath *dp)
+{
+	return thread_call(open_urings, to_user(dp));
+}
+
+static void user_release(struct datapath *dp)
+{
+	struct net_user *u = to_user(dp);
+	u32 i;
+
+	for (i = 0; i < u->nr_pairs; i++)
+		net_uring_close(&u->pair[i].uring);
+}
+
 static int user_start_queue(struct datapath *dp, unsigned int i)
 {
 	struct net_pair *p = &to_user(dp)->pair[i / 2];
@@ -255,9 +280,11 @@ const struct datapath_ops datapath_net_user = {
 	.name = "user",
 	.open = user_open,
 	.close = user_close,
+	.prepare = user_prepare,
 	.start = user_start,
 	.stop = user_stop,
 	.start_queue = user_start_queue,
 	.stop_queue = user_stop_queue,
+	.release = user_release,
 	.stats = user_stats,
 };

@@ -11,6 +11,7 @@
 #include <sys/uio.h>
 
 #include "net_stream.h"
+#include "net_uring.h"
 #include "queue_count.h"
 #include "virtio.h"
 
@@ -39,9 +40,9 @@ struct net_queue {
 };
 
 /**
- * struct net_buffer - a chain of the receive queue, popped
- * @bytes: room
- * @nr_iov: pieces of memory that it is
+ * struct net_buffer - a chain, popped
+ * @bytes: room, or a packet's
+ * @nr_iov: pieces of memory that it is; none: a packet that is lost
  */
 struct net_buffer {
 	struct vring_token token;
@@ -77,7 +78,10 @@ struct net_rx {
  * struct net_pair - two queues
  * @tap: the file; @stream: it is this one's, or NULL
  * @tx_waits: the tap had no room
- * @segs, @iov: of the chain at hand
+ * @uring: for its packets to the tap
+ * @segs: of the chain at hand
+ * @packet: the driver's, @nr_packets, popped and not pushed; none between passes
+ * @iov: their memory, one after the other, @nr_iov pieces
  */
 struct net_pair {
 	struct virtio_dev *dev;
@@ -89,7 +93,11 @@ struct net_pair {
 	struct net_queue q[2];
 	bool tx_waits;
 	struct net_rx rx;
+	struct net_uring uring;
 	struct vring_seg segs[NET_MAX_CHAIN];
+	u32 nr_packets;
+	u32 nr_iov;
+	struct net_buffer packet[NET_BATCH];
 	struct iovec iov[NET_MAX_CHAIN];
 };
 

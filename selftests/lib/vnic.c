@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -95,6 +96,13 @@ void vnic_use_stream(struct vnic *v, int bytes)
 	v->peer[0] = fd[1];
 }
 
+void vnic_use_tap(struct vnic *v, int fd)
+{
+	close(v->nic.tap.fd[0]);
+	v->nic.tap.fd[0] = dup(fd);
+	CHECK(v->nic.tap.fd[0] >= 0, "dup");
+}
+
 void vnic_free(struct vnic *v)
 {
 	unsigned int i;
@@ -117,23 +125,41 @@ void vnic_free(struct vnic *v)
 	gmem_free(&v->m.mem);
 }
 
+static void open_datapath(struct vnic *v)
+{
+	char why[WHY_BYTES];
+	unsigned int i;
+
+	if (v->dev.datapath)
+		return;
+	v->dev.datapath = datapath_net_user.open(&v->dev, why);
+	CHECK(v->dev.datapath, "%s", why);
+	for (i = 0; i < v->dev.nr_served; i++)
+		v->dev.ring[i].state = drv_base_after(&v->drv[i], 0);
+}
+
 void vnic_start(struct vnic *v)
 {
-	struct datapath *dp = v->dev.datapath;
-	unsigned int i;
 	int err;
 
-	if (!dp) {
-		char why[WHY_BYTES];
-
-		dp = v->dev.datapath = datapath_net_user.open(&v->dev, why);
-		CHECK(dp, "%s", why);
-		for (i = 0; i < v->dev.nr_served; i++)
-			v->dev.ring[i].state = drv_base_after(&v->drv[i], 0);
-	}
-	err = datapath_start(dp);
+	open_datapath(v);
+	err = datapath_start(v->dev.datapath);
 	CHECK(!err, "start: %s", strerror(-err));
 	v->running = true;
+}
+
+/* Of what a start opens there is nothing else. */
+void vnic_start_without_uring(struct vnic *v)
+{
+	struct rlimit files, none;
+
+	open_datapath(v);
+	CHECK(!getrlimit(RLIMIT_NOFILE, &files), "getrlimit");
+	none = files;
+	none.rlim_cur = 0;
+	CHECK(!setrlimit(RLIMIT_NOFILE, &none), "setrlimit");
+	vnic_start(v);
+	CHECK(!setrlimit(RLIMIT_NOFILE, &files), "setrlimit");
 }
 
 void vnic_stop(struct vnic *v)

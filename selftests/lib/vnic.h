@@ -37,9 +37,13 @@ struct vnic {
 void vnic_init(struct vnic *v, u64 features, u32 num, enum drv_layout layout, unsigned int nr_pairs);
 /* Before it runs: its one pair has a stream (net_stream.h) in the tap's place, in a socket of @bytes or so. */
 void vnic_use_stream(struct vnic *v, int bytes);
+/* Before it runs: its one pair has this, which it does not close. */
+void vnic_use_tap(struct vnic *v, int fd);
 void vnic_free(struct vnic *v);
 /* The datapath takes over where the drivers are. */
 void vnic_start(struct vnic *v);
+/* The same on a host that lets nobody have an io_uring. */
+void vnic_start_without_uring(struct vnic *v);
 /* And checks nothing: each queue's ->state is what it says. */
 void vnic_stop(struct vnic *v);
 

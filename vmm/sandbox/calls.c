@@ -85,6 +85,7 @@ static const struct sandbox_call stream[] = {
 	CALL(epoll_wait),
 	CALL(epoll_ctl),			/* the tap is full */
 	CALL(readv), CALL(writev),		/* packets, bytes */
+	CALL(io_uring_enter),			/* many packets: net_uring.c, which says what its ring may be used for */
 	END
 };
 
@@ -116,8 +117,9 @@ static const struct sandbox_call discard[] = {
 
 static const struct sandbox_call maker[] = {
 	NEW_THREADS,
-	CALL(io_uring_setup),			/* blk_sqe.c's ring, and what is fixed of it */
+	CALL(io_uring_setup),			/* blk_sqe.c's ring and net_uring.c's, and what is fixed of them */
 	URING_REGISTER(IORING_REGISTER_FILES), URING_REGISTER(IORING_REGISTER_RESTRICTIONS),
+	IOCTL(TUNGETSNDBUF),			/* net_uring.c */
 	CALL(close),				/* what could not be made after all */
 	IOCTL(KVM_SET_USER_MEMORY_REGION),	/* vfio_bar.c: BARs that move */
 	END
