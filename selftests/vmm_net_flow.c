@@ -19,7 +19,9 @@
 #define F_MRG_RXBUF	(1UL << VIRTIO_NET_F_MRG_RXBUF)
 #define NUM		64
 #define HDR		NET_HDR_BYTES
+#define FLAGS_AT	0
 #define NUM_BUFFERS_AT	10
+#define F_GUEST(name)	(1UL << VIRTIO_NET_F_GUEST_##name)
 
 FIXTURE(nic)
 {
@@ -292,6 +294,78 @@ TEST_F(nic, bursts_come_in_order)
 			ASSERT_EQ(100 + i, len);
 			ASSERT_EQ(i, *(u8 *)gmem_ptr(&self->v.m.mem, buffer(self->gpa, i, each) + HDR, 1));
 		}
+	}
+}
+
+/* 5.1.6.4.1: flags are of the checksum alone, which this driver has not asked about. */
+TEST_F(nic, driver_without_checksums_sees_no_flags)
+{
+	const u32 each = mergeable(&self->v) ? 1 : 2000;
+
+	give_buffers(self, 0, mergeable(&self->v) ? NUM : 1, each);
+	self->packet[FLAGS_AT] = VIRTIO_NET_HDR_F_DATA_VALID;
+	vnic_peer_send(&self->v, 0, self->packet, HDR + 20);
+	self->packet[FLAGS_AT] = 0;
+	expect_packet(_metadata, self, HDR + 20, each);
+}
+
+/* They were in the tap's queue before this driver came. */
+TEST_F(nic, packets_of_kinds_that_the_driver_did_not_ask_for_are_lost)
+{
+	static const u8 headers[][2] = {
+		{ VIRTIO_NET_HDR_F_NEEDS_CSUM, VIRTIO_NET_HDR_GSO_NONE },
+		{ VIRTIO_NET_HDR_F_NEEDS_CSUM, VIRTIO_NET_HDR_GSO_TCPV4 },
+		{ VIRTIO_NET_HDR_F_NEEDS_CSUM, VIRTIO_NET_HDR_GSO_TCPV6 },
+		{ VIRTIO_NET_HDR_F_NEEDS_CSUM, NET_HDR_GSO_UDP_L4 },
+		{ 0, VIRTIO_NET_HDR_GSO_TCPV4 },
+		{ 0, VIRTIO_NET_HDR_GSO_ECN },
+		{ 0, VIRTIO_NET_HDR_GSO_UDP },
+		{ 0, 0x7f },
+	};
+	u32 i;
+
+	give_buffers(self, 0, 1, 4096);
+	for (i = 0; i < ARRAY_SIZE(headers); i++) {
+		memcpy(self->packet + FLAGS_AT, headers[i], 2);
+		vnic_peer_send(&self->v, 0, self->packet, 3000);
+	}
+	memset(self->packet, 0, HDR);
+	vnic_peer_send(&self->v, 0, self->packet, 90);
+	expect_packet(_metadata, self, 90, 4096);
+}
+
+TEST(packets_of_kinds_that_the_driver_asked_for_come_as_they_are)
+{
+	static const struct {
+		u8 flags, gso;
+		u64 features;
+	} kinds[] = {
+		{ VIRTIO_NET_HDR_F_DATA_VALID, 0, F_GUEST(CSUM) },
+		{ VIRTIO_NET_HDR_F_NEEDS_CSUM, 0, F_GUEST(CSUM) },
+		{ VIRTIO_NET_HDR_F_NEEDS_CSUM, VIRTIO_NET_HDR_GSO_TCPV4, F_GUEST(CSUM) | F_GUEST(TSO4) },
+		{ VIRTIO_NET_HDR_F_NEEDS_CSUM, VIRTIO_NET_HDR_GSO_TCPV6, F_GUEST(CSUM) | F_GUEST(TSO6) },
+		{ VIRTIO_NET_HDR_F_NEEDS_CSUM, VIRTIO_NET_HDR_GSO_TCPV4 | VIRTIO_NET_HDR_GSO_ECN,
+		  F_GUEST(CSUM) | F_GUEST(TSO4) | F_GUEST(ECN) },
+		{ VIRTIO_NET_HDR_F_NEEDS_CSUM, NET_HDR_GSO_UDP_L4, F_GUEST(CSUM) | 1UL << NET_F_GUEST_USO4 | 1UL << NET_F_GUEST_USO6 },
+	};
+	u32 i, len;
+
+	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
+		u8 packet[200] = { kinds[i].flags, kinds[i].gso }, *got;
+		struct vnic v;
+		u64 gpa;
+
+		vnic_init(&v, F_MRG_RXBUF | kinds[i].features, NUM, DRV_DIRECT, 1);
+		gpa = gmem_alloc(&v.m.mem, 4096, 4096);
+		vnic_start(&v);
+		vnic_submit1(&v, VNIC_RX(0), gpa, 2048, true);
+		vnic_peer_send(&v, 0, packet, sizeof(packet));
+		ASSERT_LE(0, vnic_wait(&v, VNIC_RX(0), &len));
+		EXPECT_EQ(sizeof(packet), len);
+		got = gmem_ptr(&v.m.mem, gpa, 2);
+		EXPECT_EQ(kinds[i].flags, got[0]);
+		EXPECT_EQ(kinds[i].gso, got[1]);
+		vnic_free(&v);
 	}
 }
 

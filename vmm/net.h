@@ -37,6 +37,7 @@
 #define NET_F_GUEST_USO4	54
 #define NET_F_GUEST_USO6	55
 #define NET_F_HOST_USO		56
+#define NET_HDR_GSO_UDP_L4	5
 
 struct virtio_dev;
 struct net_stream;

@@ -9,7 +9,7 @@
  * driver gave so many, and what a packet does not take is for the next one. Where they are fewer, a read has
  * memory of ours after theirs; a packet that reaches into that waits for more chains, and no other is read
  * meanwhile. So a driver that gives none has the tap keep its packets, and lose them, at no cost here.
- * A packet that all chains of this driver could not hold is lost, as on a wire.
+ * A packet that all chains of this driver could not hold is lost, as on a wire, and so is one of a kind that it did not ask for.
  */
 #include <errno.h>
 #include <linux/virtio_net.h>
@@ -141,6 +141,48 @@ static int receive(struct net_pair *p)
 	return 1;
 }
 
+/* A byte of the header, which lies in the chains. */
+static u8 header_byte(const struct net_rx *rx, u64 at)
+{
+	u32 i;
+
+	for (i = 0; at >= rx->iov[i].iov_len; i++)
+		at -= rx->iov[i].iov_len;
+	return *((const volatile u8 *)rx->iov[i].iov_base + at);
+}
+
+/*
+ * Whether the driver takes such a packet (5.1.6.4.1). The tap makes it so, but for packets that it had before a driver came which
+ * takes less than the one before.
+ */
+static bool is_for_driver(const struct net_rx *rx)
+{
+	u8 flags = header_byte(rx, offsetof(struct virtio_net_hdr, flags));
+	u8 gso = header_byte(rx, offsetof(struct virtio_net_hdr, gso_type));
+	u64 needs = 0;
+
+	if (flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)
+		needs |= 1UL << VIRTIO_NET_F_GUEST_CSUM;
+	if (gso & VIRTIO_NET_HDR_GSO_ECN)
+		needs |= 1UL << VIRTIO_NET_F_GUEST_ECN;
+	switch (gso & ~VIRTIO_NET_HDR_GSO_ECN) {
+	case VIRTIO_NET_HDR_GSO_NONE:
+		break;
+	case VIRTIO_NET_HDR_GSO_TCPV4:
+		needs |= 1UL << VIRTIO_NET_F_GUEST_TSO4;
+		break;
+	case VIRTIO_NET_HDR_GSO_TCPV6:
+		needs |= 1UL << VIRTIO_NET_F_GUEST_TSO6;
+		break;
+	case NET_HDR_GSO_UDP_L4:
+		needs |= 1UL << NET_F_GUEST_USO4 | 1UL << NET_F_GUEST_USO6;
+		break;
+	default:
+		return false;
+	}
+	return (rx->features & needs) == needs;
+}
+
 /* The packet, for which there is room: all its chains become visible at once (5.1.6.4). */
 static int deliver(struct net_pair *p)
 {
@@ -148,12 +190,20 @@ static int deliver(struct net_pair *p)
 	struct net_queue *q = &p->q[NET_RX];
 	u32 left = rx->packet_bytes, nr = 0, i;
 	u64 room = 0;
+	const u8 no_flags = 0;
 	__le16 num_buffers;
 	int err = 0;
 
 	while (room < left)
 		room += rx->buffer[nr++].bytes;
 	copy_to(rx, rx->packet_room, rx->rest, left - rx->packet_room);
+	if (!is_for_driver(rx)) {
+		rx->packet_bytes = 0;
+		return 0;
+	}
+	/* A tap says of checksums that they are right. 5.1.6.4.1: not to a driver that did not ask. */
+	if (!(rx->features & 1UL << VIRTIO_NET_F_GUEST_CSUM))
+		copy_to(rx, offsetof(struct virtio_net_hdr, flags), &no_flags, sizeof(no_flags));
 	num_buffers = htole16(nr);
 	copy_to(rx, offsetof(struct virtio_net_hdr_mrg_rxbuf, num_buffers), &num_buffers, sizeof(num_buffers));
 

@@ -114,7 +114,8 @@ static int load_queue(struct net_pair *p, unsigned int i)
 	q->pushed = false;
 	if (i == NET_TX)
 		p->tx_waits = false;
-	p->rx.mergeable = p->dev->acked & 1UL << VIRTIO_NET_F_MRG_RXBUF;
+	p->rx.features = p->dev->acked;
+	p->rx.mergeable = p->rx.features & 1UL << VIRTIO_NET_F_MRG_RXBUF;
 	return datapath_load_ring(p->dev, ring_of(p, i), &q->ring);
 }
 

@@ -52,6 +52,7 @@ struct net_buffer {
 
 /**
  * struct net_rx - what the receive queue has at hand
+ * @features: that the driver took
  * @mergeable: a packet may take several chains
  * @buffer: chains, in the order of the ring
  * @iov: their memory, one after the other; room for one more piece
@@ -62,6 +63,7 @@ struct net_buffer {
  * @rest: the end of a packet that the chains had no room for
  */
 struct net_rx {
+	u64 features;
 	bool mergeable;
 	u32 nr_buffers;
 	u32 nr_iov;
