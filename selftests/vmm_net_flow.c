@@ -10,9 +10,13 @@
 #include "kselftest_harness.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <linux/virtio_net.h>
 #include <poll.h>
+#include <sched.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -295,6 +299,38 @@ TEST_F(nic, bursts_come_in_order)
 			ASSERT_EQ(i, *(u8 *)gmem_ptr(&self->v.m.mem, buffer(self->gpa, i, each) + HDR, 1));
 		}
 	}
+}
+
+/* Until the thread has read all that was sent. */
+static void wait_taken(const struct vnic *v)
+{
+	struct deadline d = deadline_in(DEADLINE_MS);
+	int bytes;
+
+	for (;;) {
+		CHECK(!ioctl(v->peer[0], SIOCOUTQ, &bytes), "SIOCOUTQ");
+		if (!bytes)
+			return;
+		CHECK(!deadline_passed(&d), "%d bytes lie there", bytes);
+		sched_yield();
+	}
+}
+
+/* Longer than what there was room for in the one read: what came of it is no packet. */
+TEST_F(nic, packet_that_was_cut_is_lost)
+{
+	const u32 each = 2000, bytes = each + NET_MAX_PACKET + 1000;
+	u8 *packet = calloc(1, bytes);
+
+	ASSERT_NE(NULL, packet);
+	give_buffers(self, 0, 1, each);
+	vnic_peer_send(&self->v, 0, packet, bytes);
+	wait_taken(&self->v);
+	/* There is room for all of it by now. */
+	vnic_submit1(&self->v, VNIC_RX(0), self->gpa + each, BUFFERS_BYTES - each, true);
+	vnic_peer_send(&self->v, 0, self->packet, 90);
+	expect_packet(_metadata, self, 90, each);
+	free(packet);
 }
 
 /* 5.1.6.4.1: flags are of the checksum alone, which this driver has not asked about. */

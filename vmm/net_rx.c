@@ -136,6 +136,9 @@ static int receive(struct net_pair *p)
 	/* EAGAIN; or the interface is gone, and then never any more. */
 	if (n <= 0)
 		return 0;
+	/* All that there was room for: the packet was longer (BIG TCP), and what is left of it is none. */
+	if ((u64)n == rx->room + sizeof(rx->rest))
+		n = 0;
 	rx->packet_bytes = n;
 	rx->packet_room = rx->room < (u64)n ? rx->room : (u64)n;
 	return 1;
