@@ -9,6 +9,7 @@
 
 #include "kselftest_harness.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <linux/sockios.h>
 #include <linux/virtio_net.h>
@@ -403,6 +404,99 @@ TEST(packets_of_kinds_that_the_driver_asked_for_come_as_they_are)
 		EXPECT_EQ(kinds[i].gso, got[1]);
 		vnic_free(&v);
 	}
+}
+
+#define GAP	64	/* between buffers; nobody writes there */
+
+static bool is_untouched(struct vnic *v, u64 gpa)
+{
+	const u8 *p = gmem_ptr(&v->m.mem, gpa, GAP);
+	u32 i;
+
+	for (i = 0; i < GAP; i++)
+		if (p[i] != 0xa5)
+			return false;
+	return true;
+}
+
+/* Of @nr buffers of @sizes, how many a packet takes; 0: it is lost. */
+static u32 takes(const struct vnic *v, const u32 *sizes, u32 nr, u32 bytes)
+{
+	u32 room = 0, i;
+
+	if (bytes < HDR)
+		return 0;
+	for (i = 0; i < nr && room < bytes && (!i || mergeable(v)); i++)
+		room += sizes[i];
+	return room < bytes ? 0 : i;
+}
+
+/* Short ones, long ones, and some that are too long, each followed by one that shows that it was dealt with. */
+TEST_F(nic, packets_of_all_lengths_stay_in_their_buffers)
+{
+	u32 nr = mergeable(&self->v) ? NUM : 2, sizes[NUM], round, i, len;
+	u64 seed = 7, gpa[NUM];
+
+	for (round = 0; round < 200; round++) {
+		u32 bytes = 1 + prng(&seed) % (round % 3 ? 3000 : sizeof(self->packet)), taken;
+		u64 at = self->gpa;
+
+		gmem_fill(&self->v.m.mem, self->gpa, 0xa5, BUFFERS_BYTES);
+		for (i = 0; i < nr; at += sizes[i++] + GAP) {
+			sizes[i] = HDR + prng(&seed) % (mergeable(&self->v) ? 1000 : 70000);
+			gpa[i] = at;
+			vnic_submit1(&self->v, VNIC_RX(0), at, sizes[i], true);
+		}
+		taken = takes(&self->v, sizes, nr - 1, bytes);
+		if (!taken)
+			bytes = bytes < HDR ? bytes : sizeof(self->packet);
+		vnic_peer_send(&self->v, 0, self->packet, bytes);
+		vnic_peer_send(&self->v, 0, self->packet, HDR);
+		for (i = 0; i < nr; i++) {
+			u32 want = i == taken ? HDR : bytes < sizes[i] ? bytes : sizes[i];
+
+			if (i <= taken) {
+				ASSERT_LE(0, vnic_wait(&self->v, VNIC_RX(0), &len));
+				ASSERT_EQ(want, len);
+				bytes -= want;
+			}
+			ASSERT_TRUE(is_untouched(&self->v, gpa[i] + sizes[i]));
+		}
+		renew_rx(&self->v, variant->features, variant->layout);
+	}
+}
+
+/* ---- Turns --------------------------------------------------------------------------------- */
+
+/*
+ * The avail ring of this driver is its used ring: each packet that is done makes another one available, and the ring is
+ * never empty. They are too short to be sent.
+ */
+TEST(ring_that_never_runs_empty_leaves_the_other_its_turn)
+{
+	struct datapath_queue *r;
+	u8 packet[200] = { 0 };
+	struct vnic v;
+	struct drv *d;
+	u32 round, len;
+	u64 gpa;
+
+	vnic_init(&v, F_MRG_RXBUF, NUM, DRV_DIRECT, 1);
+	gpa = gmem_alloc(&v.m.mem, 4096, 4096);
+	r = &v.dev.ring[VNIC_TX(0)];
+	d = &v.drv[VNIC_TX(0)];
+	drv_set_desc(&d->desc[0], gpa + 2048, HDR, 0, 0);
+	d->used->idx = htole16(NUM);
+	r->avail = r->used;
+	vnic_start(&v);
+	for (round = 0; round < 100; round++) {
+		vnic_submit1(&v, VNIC_RX(0), gpa, 2048, true);
+		vnic_peer_send(&v, 0, packet, sizeof(packet));
+		ASSERT_LE(0, vnic_wait(&v, VNIC_RX(0), &len));
+		ASSERT_EQ(sizeof(packet), len);
+	}
+	vnic_stop(&v);
+	vnic_free(&v);
 }
 
 /* ---- Drivers that break rules ---------------------------------------------------------------------- */
