@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Many packets of the driver's in one system call, by the VMM's own network datapath: natively.
+ * Many packets in one system call, by the VMM's own network datapath: natively.
  *
  * in:  bursts; a tap that refuses packets, or has room again in the middle of a burst; a host without io_uring
  * out: every packet once, in its order
@@ -15,10 +15,12 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define F_MRG_RXBUF	(1UL << VIRTIO_NET_F_MRG_RXBUF)
@@ -148,6 +150,49 @@ TEST(room_that_comes_in_the_middle_has_no_packet_pass_another)
 	burst_close(&b);
 }
 
+/* Over a file that need not be one of a tap's. */
+static void ring_over(struct net_uring *u, int fd)
+{
+	memset(u, 0, sizeof(*u));
+	CHECK(!io_uring_queue_init(NET_BATCH, &u->ring, IORING_SETUP_R_DISABLED), "io_uring");
+	CHECK(!io_uring_register_files(&u->ring, &fd, 1), "REGISTER_FILES");
+	CHECK(!net_uring_restrict(&u->ring), "restrict");
+	CHECK(!syscall(__NR_io_uring_register, u->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0), "ENABLE_RINGS");
+	u->on = true;
+	u->linked = true;
+}
+
+/* A pipe of one page, in which there is room for the second, and not for the first. */
+TEST(packet_that_there_is_room_for_does_not_pass_one_that_there_is_none_for)
+{
+	static u8 page[4096];
+	struct iovec iov[] = { { page, 200 }, { page + 1000, 50 } };
+	struct net_buffer packet[] = { { .nr_iov = 1 }, { .nr_iov = 1 } };
+	struct net_uring u;
+	int fd[2], bytes;
+	u8 got[250];
+
+	NEEDS_BATCHES;
+	memset(page, 'a', 1000);
+	ASSERT_EQ(0, pipe2(fd, O_NONBLOCK | O_CLOEXEC));
+	ASSERT_EQ(sizeof(page), fcntl(fd[1], F_SETPIPE_SZ, sizeof(page)));
+	ASSERT_EQ(4000, write(fd[1], page, 4000));
+	ring_over(&u, fd[1]);
+	EXPECT_EQ(0, net_uring_write(&u, iov, packet, 2));
+	ASSERT_EQ(0, ioctl(fd[0], FIONREAD, &bytes));
+	EXPECT_EQ(4000, bytes);
+	ASSERT_EQ(4000, read(fd[0], page, 4000));
+	memset(page, 'a', 1000);
+	memset(page + 1000, 'b', 50);
+	EXPECT_EQ(2, net_uring_write(&u, iov, packet, 2));
+	ASSERT_EQ(250, read(fd[0], got, sizeof(got)));
+	EXPECT_EQ(0, memcmp(got, page, 200));
+	EXPECT_EQ(0, memcmp(got + 200, page + 1000, 50));
+	net_uring_close(&u);
+	close(fd[0]);
+	close(fd[1]);
+}
+
 /* What was linked to it is not lost with it. */
 TEST(packet_that_is_refused_is_lost_alone)
 {
@@ -230,6 +275,9 @@ TEST(ring_is_good_for_packets_of_its_tap_alone)
 	sqe = io_uring_get_sqe(&b.u.ring);
 	io_uring_prep_writev(sqe, other, b.iov, 2, 0);
 	EXPECT_EQ(-EACCES, submit(&b.u.ring, sqe));
+	sqe = io_uring_get_sqe(&b.u.ring);
+	io_uring_prep_read(sqe, other, b.data, 1, 0);
+	EXPECT_EQ(-EACCES, submit(&b.u.ring, sqe));
 	EXPECT_EQ(-EACCES, io_uring_register_personality(&b.u.ring));
 	EXPECT_EQ(1, net_uring_write(&b.u, b.iov, b.packet, 1));
 	EXPECT_EQ(0, next_number(b.peer));
@@ -268,6 +316,7 @@ FIXTURE(bursts)
 {
 	struct vnic v;
 	u64 gpa;
+	u32 next;
 };
 
 FIXTURE_VARIANT(bursts)
@@ -330,6 +379,77 @@ TEST_F(bursts, come_whole_and_in_order)
 			ASSERT_LE(0, vnic_wait(&self->v, VNIC_TX(0), NULL));
 		sent += nr;
 	}
+}
+
+#define EACH	1000	/* bytes of a buffer for what comes in */
+
+/* Buffers for what comes in, as many as there is room for; the driver says so once. @gpa: by chain */
+static void give_buffers(FIXTURE_DATA(bursts) *self, u64 *gpa, u32 nr)
+{
+	while (nr--) {
+		u64 at = self->gpa + self->next++ % NUM * 2048;
+		int head = drv_add1(&self->v.drv[VNIC_RX(0)], at, EACH, true);
+
+		CHECK(head >= 0, "the ring is full");
+		gpa[head] = at;
+	}
+	drv_kick(&self->v.drv[VNIC_RX(0)], self->v.dev.ring[VNIC_RX(0)].kick_fd);
+}
+
+/* The next packet that comes in, with its buffers. Return: its bytes; 0: none came. */
+static u32 take_packet(FIXTURE_DATA(bursts) *self, const u64 *gpa, u8 *got, u32 *nr)
+{
+	u32 bytes = 0, len;
+	u16 num = 1, i;
+
+	for (i = 0; i < num; i++, bytes += len) {
+		int head = vnic_wait(&self->v, VNIC_RX(0), &len);
+
+		if (head < 0)
+			return 0;
+		gmem_read(&self->v.m.mem, got + bytes, gpa[head], len);
+		if (!i)
+			memcpy(&num, got + offsetof(struct virtio_net_hdr_mrg_rxbuf, num_buffers), sizeof(num));
+	}
+	*nr += num;
+	return bytes;
+}
+
+/* Small ones, of which many are read at a time, between large ones, and some that are none. */
+TEST_F(bursts, into_the_guest_come_whole_and_in_order)
+{
+	u8 *packet = calloc(1, 2 * NET_MAX_PACKET), *got = malloc(2 * NET_MAX_PACKET);
+	u64 seed = 3, gpa[NUM];
+	u32 number = 0, used = NUM, round, i, bytes[10];
+
+	ASSERT_TRUE(packet && got);
+	for (i = HDR; i < 2 * NET_MAX_PACKET; i++)
+		packet[i] = prng(&seed);
+	for (round = 0; round < 300; round++) {
+		/* As many as wait in a socket. */
+		for (i = 0; i < ARRAY_SIZE(bytes); i++, number++) {
+			u32 kind = prng(&seed) % 16;
+
+			bytes[i] = kind < 12 ? HDR + 4 + prng(&seed) % 1500 : kind < 14 ? 2000 + prng(&seed) % 6000 :
+				   kind < 15 ? 1 + prng(&seed) % (HDR - 1) : round % 8 ? HDR + 4 : NET_MAX_PACKET + 60000;
+			memcpy(packet + HDR, &number, sizeof(number));
+			vnic_peer_send(&self->v, 0, packet, bytes[i]);
+			if (!i)
+				give_buffers(self, gpa, round % 2 ? used : 0);
+		}
+		if (!(round % 2))
+			give_buffers(self, gpa, used);
+		used = 0;
+		for (i = 0, number -= ARRAY_SIZE(bytes); i < ARRAY_SIZE(bytes); i++, number++) {
+			if (bytes[i] < HDR || bytes[i] > NET_MAX_PACKET)
+				continue;
+			ASSERT_EQ(bytes[i], take_packet(self, gpa, got, &used));
+			memcpy(packet + HDR, &number, sizeof(number));
+			ASSERT_EQ(0, memcmp(packet + HDR, got + HDR, bytes[i] - HDR));
+		}
+	}
+	free(packet);
+	free(got);
 }
 
 /* Packets before it are sent, those after it are the next one's who serves this ring. */

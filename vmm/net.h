@@ -10,7 +10,7 @@
  *	net_user.c	datapath=user: a thread for each pair of queues
  *	net_rx.c	packets to the driver
  *	net_tx.c	packets of the driver
- *	net_uring.c	many of those in one system call
+ *	net_uring.c	many of either in one system call
  *
  * Section numbers in these files are of VIRTIO 1.2.
  */

@@ -2,10 +2,10 @@
 /*
  * A pair's io_uring.
  *
- * in:  packets of the driver's, as pieces of memory
- * out: the tap has them, or has refused them; none has passed another
+ * in:  packets of the driver's, as pieces of memory; the tap's
+ * out: the tap has them, or has refused them; those that it had; none has passed another
  *
- * Writes of one submission are begun in their order, and with RWF_NOWAIT each is over before the next one begins. What could have
+ * Reads and writes of one submission are begun in their order, and with RWF_NOWAIT each is over before the next one begins. What could have
  * one pass another is a tap that has no room, and then some again, in the middle. One whose socket's buffer has no limit, as
  * a tap's has not unless somebody sets one, never says that it has no room. With all others the writes are linked: after
  * the first that fails come none, and they are submitted anew. Links cost a tenth.
@@ -30,7 +30,7 @@
 int net_uring_restrict(struct io_uring *ring)
 {
 	static const struct io_uring_restriction allowed[] = {
-		SQE(IORING_OP_READV), SQE(IORING_OP_WRITEV), REQUIRED(IOSQE_FIXED_FILE), ALLOWED(IOSQE_IO_LINK),
+		SQE(IORING_OP_READ), SQE(IORING_OP_READV), SQE(IORING_OP_WRITEV), REQUIRED(IOSQE_FIXED_FILE), ALLOWED(IOSQE_IO_LINK),
 	};
 
 	return syscall(__NR_io_uring_register, ring->ring_fd, IORING_REGISTER_RESTRICTIONS, allowed,
@@ -151,4 +151,21 @@ u32 net_uring_write(struct net_uring *u, const struct iovec *iov, const struct n
 		}
 	}
 	return done;
+}
+
+void net_uring_read(struct net_uring *u, u8 (*data)[NET_MAX_PACKET + 1], int *bytes, u32 nr)
+{
+	u32 i;
+
+	for (i = 0; i < nr; i++) {
+		struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
+
+		io_uring_prep_read(sqe, 0, data[i], sizeof(data[i]), 0);
+		sqe->rw_flags = RWF_NOWAIT;
+		sqe->flags |= IOSQE_FIXED_FILE;
+		io_uring_sqe_set_data64(sqe, i);
+		bytes[i] = -ECANCELED;
+	}
+	if (!submit(u, nr, bytes))
+		net_uring_close(u);
 }

@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A pair's io_uring: many packets to a tap in one system call.
+ * A pair's io_uring: many packets to a tap, or from it, in one system call.
  *
- * Writes are never left pending: each has RWF_NOWAIT, and is done or refused when the call returns. So nothing is in flight between
- * two passes, and a stop has nothing to wait for.
+ * Nothing is left pending: each read and write has RWF_NOWAIT, and is done or refused when the call returns. So nothing is in
+ * flight between two passes, and a stop has nothing to wait for.
  */
 #ifndef NET_URING_H
 #define NET_URING_H
 
 #include <liburing.h>
 
-#include "vmm.h"
+#include "net_stream.h"
 
-struct iovec;
 struct net_buffer;
+
+/* The largest packet, of a tap too. */
+#define NET_MAX_PACKET	(NET_HDR_BYTES + NET_STREAM_MAX_FRAME)
 
 /**
  * struct net_uring - one of a pair
@@ -41,6 +43,8 @@ void net_uring_close(struct net_uring *u);
  * the ring is not @on any more.
  */
 u32 net_uring_write(struct net_uring *u, const struct iovec *iov, const struct net_buffer *packet, u32 nr);
+/* At most @nr packets, in their order: bytes[i] of data[i], or, if there is none, 0 or -errno. */
+void net_uring_read(struct net_uring *u, u8 (*data)[NET_MAX_PACKET + 1], int *bytes, u32 nr);
 
 /* What the ring may be used for, before it is enabled. Return: 0 or -errno. */
 int net_uring_restrict(struct io_uring *ring);

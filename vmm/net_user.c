@@ -115,6 +115,7 @@ static int load_queue(struct net_pair *p, unsigned int i)
 	if (i == NET_TX)
 		p->tx_waits = false;
 	p->rx.features = p->dev->acked;
+	p->rx.ahead.want = 1;
 	p->rx.mergeable = p->rx.features & 1UL << VIRTIO_NET_F_MRG_RXBUF;
 	return datapath_load_ring(p->dev, ring_of(p, i), &q->ring);
 }

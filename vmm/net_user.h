@@ -10,7 +10,6 @@
 
 #include <sys/uio.h>
 
-#include "net_stream.h"
 #include "net_uring.h"
 #include "queue_count.h"
 #include "virtio.h"
@@ -20,9 +19,6 @@
 
 /* Packets. Then the other queue, and a stop, have their turn. */
 #define NET_BUDGET	256
-
-/* The largest frame, of a tap too. */
-#define NET_MAX_PACKET	(NET_HDR_BYTES + NET_STREAM_MAX_FRAME)
 
 /* Queues of a pair, and the third that its thread waits for. */
 enum { NET_RX, NET_TX, NET_TAP, NET_NR_FDS };
@@ -50,6 +46,24 @@ struct net_buffer {
 	u32 nr_iov;
 };
 
+/* Packets that are read in one system call, and what is more dear to copy than to read for itself. */
+#define NET_READ_BATCH	16
+#define NET_SMALL_BYTES	2048
+
+/**
+ * struct net_ahead - packets that were read before their turn
+ * @want: how many the next call asks for; 1: it reads into the driver's own memory
+ * @nr: so many were asked for, of which those before @at are done with
+ * @bytes: of each; none, or less: there was no packet
+ */
+struct net_ahead {
+	u32 want;
+	u32 nr;
+	u32 at;
+	int bytes[NET_READ_BATCH];
+	u8 data[NET_READ_BATCH][NET_MAX_PACKET + 1];
+};
+
 /**
  * struct net_rx - what the receive queue has at hand
  * @features: that the driver took
@@ -59,7 +73,7 @@ struct net_buffer {
  * @nr_desc: places of the ring that they take
  * @room: bytes of all of them
  * @packet_bytes: a packet that was read and waits for more chains; 0: none
- * @packet_room: what of it lies in the chains; the rest is in @rest
+ * @packet_room: what of it lies in the chains; the rest is at @tail
  * @rest: the end of a packet that the chains had no room for
  */
 struct net_rx {
@@ -71,6 +85,8 @@ struct net_rx {
 	u64 room;
 	u32 packet_bytes;
 	u32 packet_room;
+	const u8 *tail;
+	struct net_ahead ahead;
 	struct net_buffer buffer[NET_MAX_CHAIN];
 	struct iovec iov[NET_MAX_CHAIN];
 	u8 rest[NET_MAX_PACKET];
@@ -119,7 +135,7 @@ enum net_pass {
 
 /* Packets of the tap's to the driver. Return: enum net_pass or -errno. */
 int net_rx_pass(struct net_pair *p, int *budget);
-/* Everything that is at hand goes back into the ring; a packet among it is lost. Any thread, with the other one gone or parked. */
+/* Everything that is at hand goes back into the ring; packets among it are lost. Any thread, with the other one gone or parked. */
 void net_rx_put_back(struct net_pair *p);
 /* Packets of the driver's to the tap. Return: as above. */
 int net_tx_pass(struct net_pair *p, int *budget);
