@@ -470,10 +470,11 @@ TEST_F(nic, packets_of_all_lengths_stay_in_their_buffers)
 
 /*
  * The avail ring of this driver is its used ring: each packet that is done makes another one available, and the ring is
- * never empty. They are too short to be sent.
+ * never empty, with more than a batch in it. They are too short to be sent.
  */
 TEST(ring_that_never_runs_empty_leaves_the_other_its_turn)
 {
+	struct datapath_stats stats;
 	struct datapath_queue *r;
 	u8 packet[200] = { 0 };
 	struct vnic v;
@@ -481,12 +482,12 @@ TEST(ring_that_never_runs_empty_leaves_the_other_its_turn)
 	u32 round, len;
 	u64 gpa;
 
-	vnic_init(&v, F_MRG_RXBUF, NUM, DRV_DIRECT, 1);
+	vnic_init(&v, F_MRG_RXBUF, 4 * NET_BATCH, DRV_DIRECT, 1);
 	gpa = gmem_alloc(&v.m.mem, 4096, 4096);
 	r = &v.dev.ring[VNIC_TX(0)];
 	d = &v.drv[VNIC_TX(0)];
 	drv_set_desc(&d->desc[0], gpa + 2048, HDR, 0, 0);
-	d->used->idx = htole16(NUM);
+	d->used->idx = htole16(4 * NET_BATCH);
 	r->avail = r->used;
 	vnic_start(&v);
 	for (round = 0; round < 100; round++) {
@@ -495,6 +496,9 @@ TEST(ring_that_never_runs_empty_leaves_the_other_its_turn)
 		ASSERT_LE(0, vnic_wait(&v, VNIC_RX(0), &len));
 		ASSERT_EQ(sizeof(packet), len);
 	}
+	v.dev.datapath->ops->stats(v.dev.datapath, VNIC_TX(0), &stats);
+	EXPECT_LT(100 * NET_BUDGET / 4, stats.requests);
+	EXPECT_FALSE(ev_take(r->err_fd));
 	vnic_stop(&v);
 	vnic_free(&v);
 }
