@@ -183,7 +183,8 @@ static u64 run(struct nic_side *q, const struct row *row)
 	return is_tx(row) ? transmit(q, row) : receive(q, row);
 }
 
-static void tell(const struct row *row, const struct server *server, int round, const struct nic_side *q, u64 ns, pid_t tid)
+static void tell(const struct row *row, const struct server *server, int round,
+		 const struct nic_side *q, u64 ns, pid_t tid)
 {
 	double got = q->drv->got;
 
