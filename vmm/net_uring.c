@@ -5,10 +5,10 @@
  * in:  packets of the driver's, as pieces of memory; the tap's
  * out: the tap has them, or has refused them; those that it had; none has passed another
  *
- * Reads and writes of one submission are begun in their order, and with RWF_NOWAIT each is over before the next one begins. What could have
- * one pass another is a tap that has no room, and then some again, in the middle. One whose socket's buffer has no limit, as
- * a tap's has not unless somebody sets one, never says that it has no room. With all others the writes are linked: after
- * the first that fails come none, and they are submitted anew. Links cost a tenth.
+ * Reads and writes of one submission are begun in their order, and with RWF_NOWAIT each is over before the next one begins. What could
+ * have a write pass another is a tap that has no room, and then some again, in the middle. One whose socket's buffer has no limit,
+ * as a tap's has not unless somebody sets one, never says that it has no room. With all others writes are linked: after the
+ * first that fails come none, and they are submitted anew. Links cost a tenth.
  */
 #include <errno.h>
 #include <limits.h>

@@ -32,14 +32,14 @@ struct net_uring {
 #define NET_BATCH	64
 
 /*
- * Before the thread is there; where io_uring cannot be had, or the tap cannot promise not to wait (before Linux 6.4), it is not @on.
- * The opener may have io_uring_setup(), as the pair's thread may not.
+ * Before the thread is there; where io_uring cannot be had, or the tap cannot promise not to wait (before Linux 6.4), it is
+ * not @on. The opener may have io_uring_setup(), as the pair's thread may not.
  */
 void net_uring_open(struct net_uring *u, int tap);
 void net_uring_close(struct net_uring *u);
 /*
- * @nr packets, at most NET_BATCH, each of packet[i].nr_iov of the pieces in @iov, in their order; one of no pieces is nothing to do.
- * Return: how many of them, from the first on, the tap is done with. If they are fewer, it has no room for the next, unless
+ * @nr packets, at most NET_BATCH, each of packet[i].nr_iov of the pieces in @iov, in their order; one of no pieces is nothing to
+ * do. Return: how many of them, from the first on, the tap is done with. If they are fewer, it has no room for the next, unless
  * the ring is not @on any more.
  */
 u32 net_uring_write(struct net_uring *u, const struct iovec *iov, const struct net_buffer *packet, u32 nr);
