@@ -52,7 +52,7 @@ FIXTURE_SETUP(faults)
 {
 	struct null_conf conf = { .mib = DISK_MIB, .cache_mib = DISK_MIB };
 	const char *why = backend_lacks("null_blk") ?: backend_lacks("flakey") ?:
-			  backend_lacks("delay");
+			  backend_lacks("delay") ?: backend_lacks("loop");
 
 	backend_sweep();
 	if (why)
