@@ -47,11 +47,11 @@ void console_ctrl_open(struct console_port *port)
 	send(port->dev, port->number, VIRTIO_CONSOLE_PORT_OPEN, port->open, NULL, 0);
 }
 
-/* Rows first, as Linux has them, and not as 5.3.6.2 does. */
+/* Columns first (5.3.6.2). Linux had rows first for long, and nothing tells which kernel it is. */
 void console_ctrl_size(struct virtio_dev *dev)
 {
 	const struct console *con = console_of(dev);
-	u16 size[2] = { htole16(con->rows), htole16(con->cols) };
+	u16 size[2] = { htole16(con->cols), htole16(con->rows) };
 
 	if (con->rows && port_of(dev, 0))
 		send(dev, 0, VIRTIO_CONSOLE_RESIZE, 0, size, sizeof(size));
