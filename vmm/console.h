@@ -18,8 +18,6 @@
 
 #define CONSOLE_MAX_PORTS	VKICK_CONSOLE_MAX_PORTS
 
-/* Messages that wait for the driver's buffers; what is more than that is lost. */
-#define CONSOLE_MAX_MESSAGES	128
 #define CONSOLE_NAME_BYTES	64
 
 enum console_kind { CONSOLE_OFF, CONSOLE_STDIO, CONSOLE_PTY, CONSOLE_FILE, CONSOLE_SOCKET };
@@ -47,6 +45,7 @@ struct console_host {
  * @name: in the guest, /dev/virtio-ports/NAME, or NULL
  * @open: the host's end is there, and the driver was told
  * @guest_open: the driver says that somebody has it open
+ * @to_tell: messages to the driver that wait for a buffer, a bit for each VIRTIO_CONSOLE_*
  * @out_skip: bytes of the chain that is next to be transmitted that were written already
  */
 struct console_port {
@@ -56,13 +55,8 @@ struct console_port {
 	struct console_host host;
 	bool open;
 	bool guest_open;
+	u32 to_tell;
 	u32 out_skip;
-};
-
-struct console_message {
-	struct virtio_console_control head;
-	char tail[CONSOLE_NAME_BYTES];
-	u32 bytes;
 };
 
 /**
@@ -70,15 +64,12 @@ struct console_message {
  * @port: those that there are; @nr_ports of them, of numbers that may leave 0 out
  * @max_ports: what the driver is told
  * @cols, @rows: of the terminal of port 0; 0: unknown
- * @message: to the driver: a ring of them, from @first on
  */
 struct console {
 	struct console_port port[CONSOLE_MAX_PORTS];
 	u32 nr_ports;
 	u32 max_ports;
 	u16 cols, rows;
-	struct console_message message[CONSOLE_MAX_MESSAGES];
-	u32 first, nr_messages;
 };
 
 static inline struct console *console_of(const struct virtio_dev *dev)

@@ -22,39 +22,31 @@ static struct console_port *port_of(struct virtio_dev *dev, u32 number)
 	return NULL;
 }
 
-static bool has_ports(const struct virtio_dev *dev)
+/*
+ * What the driver is to be told is one bit of a port's for each kind of message, and what it says is looked up when there is
+ * a buffer for it: so nothing is lost, however long that takes, and the driver hears how things are by then.
+ */
+static void tell(struct console_port *port, u16 event)
 {
-	return dev->acked & 1UL << VIRTIO_CONSOLE_F_MULTIPORT;
-}
+	struct virtio_dev *dev = port->dev;
 
-static void send(struct virtio_dev *dev, u32 port, u16 event, u16 value, const void *tail, u32 bytes)
-{
-	struct console *con = console_of(dev);
-	struct console_message *m;
-
-	if (!has_ports(dev) || con->nr_messages == CONSOLE_MAX_MESSAGES)
+	if (!(dev->acked & 1UL << VIRTIO_CONSOLE_F_MULTIPORT))
 		return;
-	m = &con->message[(con->first + con->nr_messages++) % CONSOLE_MAX_MESSAGES];
-	m->head = (struct virtio_console_control) { htole32(port), htole16(event), htole16(value) };
-	m->bytes = bytes;
-	if (bytes)
-		memcpy(m->tail, tail, bytes);
+	port->to_tell |= 1U << event;
 	virtio_own_stir(&dev->own[0]);
 }
 
 void console_ctrl_open(struct console_port *port)
 {
-	send(port->dev, port->number, VIRTIO_CONSOLE_PORT_OPEN, port->open, NULL, 0);
+	tell(port, VIRTIO_CONSOLE_PORT_OPEN);
 }
 
-/* Columns first (5.3.6.2). Linux had rows first for long, and nothing tells which kernel it is. */
 void console_ctrl_size(struct virtio_dev *dev)
 {
-	const struct console *con = console_of(dev);
-	u16 size[2] = { htole16(con->cols), htole16(con->rows) };
+	struct console_port *port = port_of(dev, 0);
 
-	if (con->rows && port_of(dev, 0))
-		send(dev, 0, VIRTIO_CONSOLE_RESIZE, 0, size, sizeof(size));
+	if (port && console_of(dev)->rows)
+		tell(port, VIRTIO_CONSOLE_RESIZE);
 }
 
 void console_ctrl_reset(struct virtio_dev *dev)
@@ -62,11 +54,11 @@ void console_ctrl_reset(struct virtio_dev *dev)
 	struct console *con = console_of(dev);
 	u32 i;
 
-	con->nr_messages = 0;
 	for (i = 0; i < con->nr_ports; i++) {
 		u32 number = con->port[i].number;
 
 		con->port[i].guest_open = false;
+		con->port[i].to_tell = 0;
 		/* Linux throws away what comes to a port that nobody has open, but for consoles. */
 		dev->ring[console_queue(number)].closed = number;
 	}
@@ -76,25 +68,23 @@ void console_ctrl_reset(struct virtio_dev *dev)
 
 static void device_ready(struct virtio_dev *dev)
 {
-	const struct console *con = console_of(dev);
+	struct console *con = console_of(dev);
 	u32 i;
 
 	for (i = 0; i < con->nr_ports; i++)
-		send(dev, con->port[i].number, VIRTIO_CONSOLE_PORT_ADD, 1, NULL, 0);
+		tell(&con->port[i], VIRTIO_CONSOLE_PORT_ADD);
 }
 
 static void port_ready(struct console_port *port)
 {
-	struct virtio_dev *dev = port->dev;
-
 	if (!port->number)
-		send(dev, 0, VIRTIO_CONSOLE_CONSOLE_PORT, 1, NULL, 0);
+		tell(port, VIRTIO_CONSOLE_CONSOLE_PORT);
 	if (port->name)
-		send(dev, port->number, VIRTIO_CONSOLE_PORT_NAME, 1, port->name, strlen(port->name));
+		tell(port, VIRTIO_CONSOLE_PORT_NAME);
 	if (port->open)
 		console_ctrl_open(port);
 	if (!port->number)
-		console_ctrl_size(dev);
+		console_ctrl_size(port->dev);
 }
 
 static void set_guest_open(struct console_port *port, bool open)
@@ -144,24 +134,66 @@ static int64_t serve_tx(struct virtio_dev *dev, const struct vring_chain *c)
 	return 0;
 }
 
-static int64_t serve_rx(struct virtio_dev *dev, const struct vring_chain *c)
+/* A port is there before its name is, and is a console before it has a size. */
+static const u16 in_order[] = {
+	VIRTIO_CONSOLE_PORT_ADD, VIRTIO_CONSOLE_CONSOLE_PORT, VIRTIO_CONSOLE_PORT_NAME, VIRTIO_CONSOLE_PORT_OPEN,
+	VIRTIO_CONSOLE_RESIZE,
+};
+
+/* Return: the port that has something to tell, and in *@event what, or NULL */
+static struct console_port *find_message(struct virtio_dev *dev, u16 *event)
 {
 	struct console *con = console_of(dev);
-	const struct console_message *m = &con->message[con->first];
-	u8 buf[sizeof(m->head) + sizeof(m->tail)];
+	u32 i, port;
+
+	for (i = 0; i < ARRAY_SIZE(in_order); i++)
+		for (port = 0; port < con->nr_ports; port++)
+			if (con->port[port].to_tell & 1U << in_order[i]) {
+				*event = in_order[i];
+				return &con->port[port];
+			}
+	return NULL;
+}
+
+/* Return: bytes of it, in @buf */
+static u32 make_message(const struct console_port *port, u16 event, u8 *buf)
+{
+	const struct console *con = console_of(port->dev);
+	/* Columns first (5.3.6.2). Linux had rows first for long, and nothing tells which kernel it is. */
+	u16 size[2] = { htole16(con->cols), htole16(con->rows) };
+	struct virtio_console_control head = { htole32(port->number), htole16(event), htole16(1) };
+	const void *tail = event == VIRTIO_CONSOLE_PORT_NAME ? (const void *)port->name : size;
+	u32 bytes = 0;
+
+	if (event == VIRTIO_CONSOLE_PORT_NAME)
+		bytes = strlen(port->name);
+	if (event == VIRTIO_CONSOLE_PORT_OPEN)
+		head.value = htole16(port->open);
+	if (event == VIRTIO_CONSOLE_RESIZE) {
+		head.value = 0;
+		bytes = sizeof(size);
+	}
+	memcpy(buf, &head, sizeof(head));
+	memcpy(buf + sizeof(head), tail, bytes);
+	return sizeof(head) + bytes;
+}
+
+static int64_t serve_rx(struct virtio_dev *dev, const struct vring_chain *c)
+{
+	u8 buf[sizeof(struct virtio_console_control) + CONSOLE_NAME_BYTES];
+	struct console_port *port;
+	u16 event;
 	u32 bytes;
 
-	if (!con->nr_messages)
+	port = find_message(dev, &event);
+	if (!port)
 		return -EAGAIN;
-	bytes = sizeof(m->head) + m->bytes;
+	bytes = make_message(port, event, buf);
 	if (c->in_bytes < bytes)
 		return -EINVAL;
-	memcpy(buf, &m->head, sizeof(m->head));
-	memcpy(buf + sizeof(m->head), m->tail, m->bytes);
 	if (datapath_copy(dev->vm, c->segs + c->nr_out, c->nr_in, buf, bytes, true))
 		return -EFAULT;
-	con->first = (con->first + 1) % CONSOLE_MAX_MESSAGES;
-	con->nr_messages--;
+	port->to_tell &= ~(1U << event);
 	return bytes;
 }
 
