@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -53,12 +54,16 @@ static void put(const u8 *buf, u32 bytes)
 
 static const struct terminal_sink sink = { room, put };
 
-/* The guest has read: there is as much room as the test has said. */
+static struct vm vm;
+
+/* The guest has read: there is as much room as the test has said. Or, by a q, the VM ends. */
 static void resume_ready(struct loop_source *src)
 {
 	char byte;
 
-	if (read(src->fd, &byte, 1) == 1)
+	if (read(src->fd, &byte, 1) == 1 && byte == 'q')
+		vm_end(&vm, VM_QUIT);
+	else
 		terminal_resume();
 }
 
@@ -66,8 +71,6 @@ static struct loop_source resume = { .ready = resume_ready };
 
 static void __attribute__((noreturn)) run(int in, int out, int resume_fd)
 {
-	static struct vm vm;
-
 	dup2(in, 0);
 	dup2(out, 1);
 	vm.wake_fd = vm_eventfd();
@@ -81,9 +84,38 @@ static void __attribute__((noreturn)) run(int in, int out, int resume_fd)
 	exit(atomic_load(&vm.state) == VM_QUIT ? QUIT : 1);
 }
 
-static void start(FIXTURE_DATA(terminal) *self, int in)
+static void await_open(void)
 {
 	struct deadline d = deadline_in(DEADLINE_MS);
+
+	while (!atomic_load(&shared->opened))
+		CHECK(!deadline_passed(&d), "it does not start");
+}
+
+#define STOPPED	43	/* what a shell says of a job that was */
+
+/* What a shell is to a job: it has the terminal, and tells how the job ended, or that it stopped. */
+static void __attribute__((noreturn)) run_in_background(FIXTURE_DATA(terminal) *self)
+{
+	pid_t job;
+	int status;
+
+	setsid();
+	CHECK(!ioctl(self->slave, TIOCSCTTY, 0), "the terminal");
+	job = fork();
+	if (!job) {
+		setpgid(0, 0);
+		run(self->slave, self->slave, self->resume[0]);
+	}
+	CHECK(job > 0 && waitpid(job, &status, WUNTRACED) == job, "the job");
+	if (!WIFSTOPPED(status))
+		_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+	kill(job, SIGKILL);
+	_exit(STOPPED);
+}
+
+static void start(FIXTURE_DATA(terminal) *self, int in)
+{
 
 	self->pid = fork();
 	CHECK(self->pid >= 0, "fork");
@@ -91,8 +123,7 @@ static void start(FIXTURE_DATA(terminal) *self, int in)
 		setsid();
 		run(in, self->slave, self->resume[0]);
 	}
-	while (!atomic_load(&shared->opened))
-		CHECK(!deadline_passed(&d), "it does not start");
+	await_open();
 }
 
 FIXTURE_SETUP(terminal)
@@ -281,6 +312,26 @@ TEST_F(terminal, is_left_alone_after_sigkill_if_somebody_else_has_set_it)
 	ASSERT_EQ(0, tcgetattr(other, &now));
 	EXPECT_TRUE(same(&theirs, &now));
 	close(other);
+}
+
+TEST_F(terminal, is_left_alone_and_unread_in_the_background)
+{
+	struct termios now;
+	struct pollfd p = { .fd = self->slave, .events = POLLIN };
+
+	self->pid = fork();
+	ASSERT_LE(0, self->pid);
+	if (!self->pid)
+		run_in_background(self);
+	await_open();
+	ASSERT_EQ(0, tcgetattr(self->slave, &now));
+	EXPECT_TRUE(same(&self->before, &now));
+	type(self, "for the shell\n");
+	ASSERT_EQ(1, poll(&p, 1, DEADLINE_MS));
+	/* Had it read that it would have been stopped (SIGTTIN). */
+	CHECK(write(self->resume[1], "q", 1) == 1, "quit");
+	EXPECT_EQ(QUIT, ended(self));
+	expect_bytes(self, "", 0, 0);
 }
 
 TEST_HARNESS_MAIN

@@ -94,6 +94,8 @@ static void open_stdio(struct console_host *host, struct vm *vm)
 	int fds[2];
 
 	host->out_fd = reopen(1, O_WRONLY);
+	if (terminal_is_anothers())
+		return;
 	if (!terminal_is_one()) {
 		host->in_fd = reopen(0, O_RDONLY);
 		return;

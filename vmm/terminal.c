@@ -125,6 +125,14 @@ bool terminal_is_one(void)
 	return isatty(0);
 }
 
+/* To change one, or to read from it, stops a process that its shell has put into the background. */
+bool terminal_is_anothers(void)
+{
+	pid_t job = tcgetpgrp(0);
+
+	return job >= 0 && job != getpgrp();
+}
+
 bool terminal_size(u16 *cols, u16 *rows)
 {
 	struct winsize ws;
@@ -229,6 +237,8 @@ static void stdin_ready(struct loop_source *src)
 
 void terminal_open(struct vm *vm, const struct terminal_sink *sink)
 {
+	if (terminal_is_anothers())
+		return;
 	term.vm = vm;
 	term.sink = sink;
 	room.fd = vm_eventfd();

@@ -17,12 +17,17 @@ struct terminal_sink {
 	void (*put)(const u8 *buf, u32 bytes);
 };
 
-/* From now on standard input goes to @sink; one that is a terminal is made raw. Ctrl-A x quits, Ctrl-A h tells of it. */
+/*
+ * From now on standard input goes to @sink; one that is a terminal is made raw. Ctrl-A x quits, Ctrl-A h tells of it.
+ * One that is another job's is left alone for good.
+ */
 void terminal_open(struct vm *vm, const struct terminal_sink *sink);
 /* The sink has room again. Any thread. */
 void terminal_resume(void);
 /* Whether standard input is a terminal. */
 bool terminal_is_one(void);
+/* Whether it is one, and the shell has us in the background. */
+bool terminal_is_anothers(void);
 /*
  * Makes it raw, if it is one. It is as it was at any end of the process, SIGKILL's too. Before there are threads.
  * Return: whether it is one
