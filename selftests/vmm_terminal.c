@@ -292,6 +292,15 @@ TEST_F(terminal, is_as_it_was_after_sigkill)
 	EXPECT_TRUE(becomes(self, &self->before));
 }
 
+/* As kill -9 %1 does it in a shell; and nothing that is left has our command line. */
+TEST_F(terminal, is_as_it_was_after_sigkill_of_the_whole_job)
+{
+	start(self, self->slave);
+	kill(-self->pid, SIGKILL);
+	EXPECT_EQ(128 + SIGKILL, ended(self));
+	EXPECT_TRUE(becomes(self, &self->before));
+}
+
 /* The shell that started us may have set it already. */
 TEST_F(terminal, is_left_alone_after_sigkill_if_somebody_else_has_set_it)
 {

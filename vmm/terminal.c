@@ -57,6 +57,26 @@ static void on_crash(int sig)
 	raise(sig);
 }
 
+#define GUARD_NAME	"tty-guard"
+
+/*
+ * Who kills the VMM by its name, by its command line, or as its shell's job, is not to have the guard as well. The words of the
+ * command line are one after the other.
+ */
+static void hide_guard(void)
+{
+	char words[4096];
+	int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+	ssize_t bytes = fd < 0 ? 0 : read(fd, words, sizeof(words));
+
+	prctl(PR_SET_NAME, GUARD_NAME);
+	setsid();
+	if (bytes <= (ssize_t)sizeof(GUARD_NAME))
+		return;
+	memset(program_invocation_name, 0, bytes);
+	memcpy(program_invocation_name, GUARD_NAME, sizeof(GUARD_NAME));
+}
+
 /* The guard: nothing of ours but the terminal and a pipe, whose other end closes as we end. */
 static void guard(int pipe_fd)
 {
@@ -65,9 +85,9 @@ static void guard(int pipe_fd)
 	ssize_t n;
 	char byte;
 
-	sigfillset(&all);		/* Ctrl-C's, hang-ups; SIGTTOU, for we are in the background then */
+	sigfillset(&all);		/* SIGTTOU, if it is of our session's still */
 	sigprocmask(SIG_SETMASK, &all, NULL);
-	prctl(PR_SET_NAME, "vkick-terminal");
+	hide_guard();
 	if (dup2(pipe_fd, 1) < 0)
 		_exit(1);
 	close_range(2, ~0U, 0);
