@@ -366,11 +366,11 @@ static int error_of(long ret)
 /* In a child of the harness's: each test is. */
 static int enter_landlock(bool devices, const char *file)
 {
-	char why[WHY_BYTES], dir[80] = "";
+	char why[WHY_BYTES], dir[80] = "", *dirs[] = { dir };
 
 	if (file)
 		*strrchr(strcpy(dir, file), '/') = 0;
-	return landlock_enter(devices, file ? dir : NULL, why);
+	return landlock_enter(devices, dirs, !!file, why);
 }
 
 /* By a child, so that the directory can be removed afterwards. */

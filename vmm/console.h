@@ -13,6 +13,7 @@
 #define CONSOLE_H
 
 #include <linux/virtio_console.h>
+#include <sys/types.h>
 
 #include "virtio.h"
 
@@ -24,7 +25,7 @@ enum console_kind { CONSOLE_OFF, CONSOLE_STDIO, CONSOLE_PTY, CONSOLE_FILE, CONSO
 
 /**
  * struct console_host - the host's end of a port
- * @path: of a file or a socket; of a pty, once it is open
+ * @path: of a file or a socket, absolute once it is open; of a pty, from then on
  * @in_fd, @out_fd: never the same; -1: nothing is read, or written
  * @event_fd: signalled by a datapath when one of both has ended, or failed, and by console_host_look()
  * @hung_up: of a socket: its client sends no more; main thread
@@ -87,6 +88,8 @@ static inline u32 console_queue(u32 port)
 
 /* Whether a console has standard input. After virtio_init(). */
 bool console_has_stdin(void);
+/* Pseudo-terminals become that user's. */
+void console_give_away(uid_t uid);
 /* SIGWINCH: main thread, without vm->lock. */
 void console_window_changed(void);
 /* The host's end of a port came or went, or has other files. Main thread, without vm->lock. */

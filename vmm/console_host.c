@@ -10,17 +10,18 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include "console.h"
+#include "listen.h"
 #include "terminal.h"
 
 bool console_host_parse(struct console_host *host, const char *value, bool stdio_too)
@@ -137,21 +138,42 @@ static void open_pty(struct console_host *host)
 	warn("%s: port %u is %s", host->port->dev->name, host->port->number, path);
 }
 
-/* ---- Files and sockets ----------------------------------------------------------------- */
+/* ---- Files --------------------------------------------------------------------------- */
+
+/* What others find it by, wherever they are. */
+static void make_absolute(char **path)
+{
+	char *cwd = **path == '/' ? NULL : getcwd(NULL, 0), *relative = *path;
+
+	if (!cwd)
+		return;
+	if (asprintf(path, "%s/%s", cwd, relative) < 0)
+		die("--console: out of memory");
+	free(relative);
+	free(cwd);
+}
 
 static void open_file(struct console_host *host)
 {
 	host->out_fd = open(host->path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0666);
 	if (host->out_fd < 0)
 		die("--console file=%s: %s", host->path, strerror(errno));
+	make_absolute(&host->path);
+}
+
+/* ---- Sockets ------------------------------------------------------------------------- */
+
+static bool has_unread(const struct console_host *host)
+{
+	int left;
+
+	return !ioctl(host->in_fd, FIONREAD, &left) && left;
 }
 
 /* What it has sent stays for the guest; who reads that comes to its end. */
 void console_host_look(struct console_host *host)
 {
-	int left;
-
-	if (host->hung_up && !ioctl(host->in_fd, FIONREAD, &left) && !left)
+	if (host->hung_up && !has_unread(host))
 		vm_signal_eventfd(host->event_fd);
 }
 
@@ -163,50 +185,80 @@ static void client_hung_up(struct loop_source *src)
 	console_host_look(host);
 }
 
-/* One client at a time; the next one is taken when it has gone. */
-static void listener_ready(struct loop_source *src)
+/* Whether the client is on its way out: that may not have been looked at yet. */
+static bool is_leaving(const struct console_host *host)
 {
-	struct console_host *host = container_of(src, struct console_host, listener);
-	int fd = accept4(src->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	int out_fd = fd >= 0 ? dup(fd) : -1;
+	struct pollfd p = { .fd = host->in_fd, .events = POLLRDHUP };
+
+	return host->hung_up || poll(&p, 1, 0) == 1;
+}
+
+static void refuse(int fd)
+{
+	static const char why[] = "vkick: somebody else is connected to this port\n";
+
+	send(fd, why, sizeof(why) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+	close(fd);
+}
+
+static void take_client(struct console_host *host, int fd)
+{
+	int out_fd = dup(fd);
 
 	if (out_fd < 0) {
-		if (fd >= 0)
-			close(fd);
+		close(fd);
 		return;
 	}
-	loop_remove(src);
 	console_host_changed(host->port, fd, out_fd);
 	host->client = (struct loop_source) { .fd = fd, .hangup = true, .ready = client_hung_up };
 	loop_add(&host->client);
 }
 
+/* One client at a time: another one waits if it is about to go, and is told so if not. */
+static void listener_ready(struct loop_source *src)
+{
+	struct console_host *host = container_of(src, struct console_host, listener);
+	bool taken = host->in_fd >= 0;
+	int fd;
+
+	if (taken && is_leaving(host)) {
+		loop_remove(src);
+		return;
+	}
+	fd = accept4(src->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd < 0)
+		return;
+	if (taken)
+		refuse(fd);
+	else
+		take_client(host, fd);
+}
+
 static void open_socket(struct console_host *host)
 {
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd = listen_at(host->port->number ? "--port socket=" : "--console socket=", host->path, 8);
 
-	if (strlen(host->path) >= sizeof(sa.sun_path))
-		die("--console socket=%s: longer than %zu characters: give a shorter path", host->path,
-		    sizeof(sa.sun_path) - 1);
-	strcpy(sa.sun_path, host->path);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof(sa)) || listen(fd, 1))
-		die("--console socket=%s: %s", host->path, strerror(errno));
+	make_absolute(&host->path);
 	host->other_fd = fd;
 	host->listener = (struct loop_source) { .fd = fd, .ready = listener_ready };
 	loop_add(&host->listener);
 }
 
-/* A file has ended or failed: of a socket, the client has gone. */
+/* A file has ended or failed: of a socket, the client has gone, but for what the guest has not read yet. */
 static void event_ready(struct loop_source *src)
 {
 	struct console_host *host = container_of(src, struct console_host, event);
 
 	if (!vm_drain_eventfd(src->fd) || host->kind != CONSOLE_SOCKET || host->in_fd < 0)
 		return;
+	if (has_unread(host)) {
+		host->hung_up = true;
+		return;
+	}
 	loop_remove(&host->client);
 	host->hung_up = false;
 	console_host_changed(host->port, -1, -1);
+	loop_remove(&host->listener);	/* it may have been, for who waits */
 	loop_add(&host->listener);
 }
 

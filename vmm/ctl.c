@@ -17,9 +17,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
+#include "listen.h"
 #include "opts.h"
 #include "stats.h"
 #include "virtio.h"
@@ -285,27 +285,9 @@ static void listener_ready(struct loop_source *src)
 
 static struct loop_source listener = { .ready = listener_ready };
 
-static void remove_socket(void)
-{
-	unlink(ctl_vm->opts->ctl_path);
-}
-
-/* A socket that nobody listens to was left by a VMM that was killed. */
-static void remove_stale(const struct sockaddr_un *sa)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return;
-	if (connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) && errno == ECONNREFUSED)
-		unlink(sa->sun_path);
-	close(fd);
-}
-
 void ctl_init(struct vm *vm)
 {
 	const char *path = vm->opts->ctl_path;
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	unsigned int i;
 
 	if (!path)
@@ -313,15 +295,6 @@ void ctl_init(struct vm *vm)
 	ctl_vm = vm;
 	for (i = 0; i < CTL_MAX_CLIENTS; i++)
 		clients[i].src.fd = -1;
-	if (strlen(path) >= sizeof(sa.sun_path))
-		die("--ctl %s: longer than %zu characters: give a shorter path", path,
-		    sizeof(sa.sun_path) - 1);
-	strcpy(sa.sun_path, path);
-	remove_stale(&sa);
-	listener.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (listener.fd < 0 || bind(listener.fd, (struct sockaddr *)&sa, sizeof(sa)) ||
-	    listen(listener.fd, CTL_MAX_CLIENTS))
-		die("--ctl %s: %s", path, strerror(errno));
-	atexit(remove_socket);
+	listener.fd = listen_at("--ctl ", path, CTL_MAX_CLIENTS);
 	loop_add(&listener);
 }

@@ -45,14 +45,16 @@ static struct console_options *options(const struct device_opts *d)
 
 static void set_host(struct device_opts *d, const char *key, const char *v)
 {
-	char value[512];
+	char *value;
 
-	snprintf(value, sizeof(value), "%s%s%s", key, v ? "=" : "", v ? v : "");
+	if (asprintf(&value, "%s%s%s", key, v ? "=" : "", v ? v : "") < 0)
+		die("--console: out of memory");
 	if (options(d)->given)
 		die_usage("--console %s: it has one already: give more with --port", value);
 	if (!console_host_parse(&options(d)->host, value, true))
 		die_usage("--console %s: give stdio, pty, file=PATH, socket=PATH or off", value);
 	options(d)->given = true;
+	free(value);
 }
 
 static const struct opts_key console_words[] = {
@@ -68,6 +70,20 @@ static const struct opts_key console_keys[] = {
 	{ }
 };
 
+/* Linux makes a link of each in the guest, of which the second one would fail. */
+static void set_name(struct console_port *port, const char *value, const char *name)
+{
+	const struct console *con = console_of(port->dev);
+	u32 i;
+
+	if (port->name)
+		die_usage("--port %s: name=%s: it has one already", value, name);
+	for (i = 0; i < con->nr_ports; i++)
+		if (con->port[i].name && !strcmp(con->port[i].name, name))
+			die_usage("--port %s: name=%s: another port has it: give another name", value, name);
+	port->name = name;
+}
+
 /* name=NAME,pty|file=PATH|socket=PATH */
 static void parse_port(struct console_port *port, const char *value)
 {
@@ -77,13 +93,19 @@ static void parse_port(struct console_port *port, const char *value)
 	if (!copy)
 		die("--port: out of memory");
 	for (key = strtok_r(copy, ",", &save); key; key = strtok_r(NULL, ",", &save)) {
-		if (!strncmp(key, "name=", 5) && key[5] && strlen(key + 5) < CONSOLE_NAME_BYTES)
-			port->name = key + 5;
-		else if (console_host_parse(&port->host, key, false))
-			has_host = true;
-		else
+		struct console_host host;
+
+		if (!strncmp(key, "name=", 5) && key[5] && strlen(key + 5) < CONSOLE_NAME_BYTES) {
+			set_name(port, value, key + 5);
+			continue;
+		}
+		if (!console_host_parse(&host, key, false))
 			die_usage("--port %s: %s: there are name=NAME (of less than %u bytes), pty, file=PATH, socket=PATH and off",
 				  value, key, CONSOLE_NAME_BYTES);
+		if (has_host)
+			die_usage("--port %s: %s: it is on something already: give more with another --port", value, key);
+		port->host = host;
+		has_host = true;
 	}
 	if (!has_host)
 		die_usage("--port %s: give pty, file=PATH, socket=PATH or off", value);
@@ -140,6 +162,24 @@ static void console_init(struct virtio_dev *dev, const struct device_opts *opts)
 	dev->own[0].index = CONSOLE_CTRL_RX;
 	dev->own[1].index = CONSOLE_CTRL_TX;
 	dev->nr_own = 2;
+}
+
+void console_give_away(uid_t uid)
+{
+	const struct virtio_dev *dev;
+	unsigned int n;
+	u32 i;
+
+	for (n = 0; (dev = virtio_dev_at(n)); n++) {
+		const struct console *con = dev->class == &dev_console ? console_of(dev) : NULL;
+
+		for (i = 0; con && i < con->nr_ports; i++) {
+			const struct console_host *host = &con->port[i].host;
+
+			if (host->kind == CONSOLE_PTY && fchown(host->other_fd, uid, -1))
+				die("--user: %s: %s: start vkick as root, or leave it out", host->path, strerror(errno));
+		}
+	}
 }
 
 /* ---- What the driver sees ---------------------------------------------------------------- */

@@ -56,7 +56,7 @@ static int allow(int ruleset, const char *dir, u64 access)
 	return err;
 }
 
-int landlock_enter(bool devices, const char *dir, char *why)
+int landlock_enter(bool devices, char *const *dirs, unsigned int nr, char *why)
 {
 	int version = syscall(__NR_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 	struct ruleset rules;
@@ -74,8 +74,8 @@ int landlock_enter(bool devices, const char *dir, char *why)
 	if (devices)
 		err = allow(fd, "/dev", rules.fs & (LANDLOCK_ACCESS_FS_READ_FILE |
 						    LANDLOCK_ACCESS_FS_WRITE_FILE | FS_IOCTL_DEV));
-	if (dir && !err)
-		err = allow(fd, dir, LANDLOCK_ACCESS_FS_REMOVE_FILE);
+	while (nr && !err)
+		err = allow(fd, dirs[--nr], LANDLOCK_ACCESS_FS_REMOVE_FILE);
 	if (!err && syscall(__NR_landlock_restrict_self, fd, 0))
 		err = -errno;
 	close(fd);

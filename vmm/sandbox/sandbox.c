@@ -7,16 +7,20 @@
  *
  * What was opened stays open, and what the module does for us it does as before: none of it is on the path of a request.
  */
-#include <libgen.h>
 #include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "../console.h"
+#include "../listen.h"
 #include "../opts.h"
 #include "../stats.h"
 #include "sandbox.h"
+
+/* The control socket, and those of a console. */
+#define MAX_SOCKETS	(2 + OPTS_MAX_PORTS)
 
 static struct {
 	bool on;
@@ -39,25 +43,20 @@ void sandbox_init(const struct opts *opts)
 		privileges_note_files();
 }
 
-/* Who the user is that vkick ctl is run by. */
-static void give_socket_away(const struct opts *opts)
-{
-	if (opts->ctl_path && lchown(opts->ctl_path, sandbox.user.uid, sandbox.user.gid))
-		die("--user %s: --ctl %s: %s: start vkick as root, or leave it out", opts->user, opts->ctl_path,
-		    strerror(errno));
-}
-
 /* Only a client of the control socket makes us open anything: its switch. */
 static void enter_landlock(const struct opts *opts)
 {
-	char *path = opts->ctl_path ? strdup(opts->ctl_path) : NULL;
+	char *dirs[MAX_SOCKETS];
+	unsigned int nr = 0;
 
-	sandbox.landlock = landlock_enter(path && opts->nr_devices, path ? dirname(path) : NULL,
-					  sandbox.no_landlock);
+	while (nr < MAX_SOCKETS && (dirs[nr] = listen_directory(nr)))
+		nr++;
+	sandbox.landlock = landlock_enter(opts->ctl_path && opts->nr_devices, dirs, nr, sandbox.no_landlock);
 	if (sandbox.landlock < 0)
 		warn("--sandbox on: no Landlock: %s: files are protected by their permissions alone",
 		     sandbox.no_landlock);
-	free(path);
+	while (nr)
+		free(dirs[--nr]);
 }
 
 void sandbox_enter(struct vm *vm)
@@ -70,7 +69,9 @@ void sandbox_enter(struct vm *vm)
 		privileges_limit();
 	}
 	if (sandbox.other_user) {
-		give_socket_away(opts);
+		/* Who the user is that vkick ctl is run by. */
+		listen_give_away(sandbox.user.uid, sandbox.user.gid);
+		console_give_away(sandbox.user.uid);
 		privileges_become(&sandbox.user);
 	}
 	sandbox.uid = getuid();

@@ -43,10 +43,9 @@ int privileges_drop(void);
 
 /*
  * From now on this thread, and those that it makes, open nothing but devices, if @devices, and remove nothing but what
- * is beneath @dir, if that is not NULL. Return: the version of the ABI, or -1 with one line in @why, and nothing changed.
+ * is beneath the @nr directories @dirs. Return: the version of the ABI, or -1 with one line in @why, and nothing changed.
  */
-int landlock_enter(bool devices, const char *dir, char *why);
-
+int landlock_enter(bool devices, char *const *dirs, unsigned int nr, char *why);
 
 /* ---- calls.c --------------------------------------------------------------------- */
 
