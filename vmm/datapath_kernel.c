@@ -305,14 +305,22 @@ static void stop_queues(struct kernel_datapath *k, unsigned int nr)
 			stop_queue(k, i);
 }
 
+/* With all queues stopped: what the class's device knows of them is the VMM's again. */
+static void tell_stopped(struct kernel_datapath *k)
+{
+	struct virtio_dev *dev = k->dp.dev;
+	unsigned int i;
+
+	for (i = 0; i < k->nr_files && dev->class->kernel_stopped && is_ours(k); i++)
+		dev->class->kernel_stopped(dev, k->fd[i]);
+}
+
 static void kernel_stop(struct datapath *dp)
 {
 	struct kernel_datapath *k = to_kernel(dp);
-	unsigned int i;
 
 	stop_queues(k, dp->dev->nr_queues);
-	for (i = 0; i < k->nr_files && dp->dev->class->kernel_stopped && is_ours(k); i++)
-		dp->dev->class->kernel_stopped(dp->dev, k->fd[i]);
+	tell_stopped(k);
 }
 
 static int prepare_file(struct kernel_datapath *k, int fd)
@@ -383,9 +391,11 @@ static int kernel_start(struct datapath *dp)
 	for (i = 0; i < dp->dev->nr_queues && !err; i++)
 		if (datapath_serves(dp->dev, i))
 			err = start_queue(k, i);
-	/* The last one has no place of its own yet. */
-	if (err)
-		stop_queues(k, i - 1);
+	if (!err)
+		return 0;
+	/* The last one has no place of its own yet. Of the others some may have been served already. */
+	stop_queues(k, i - 1);
+	tell_stopped(k);
 	return err;
 }
 
