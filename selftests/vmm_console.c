@@ -262,6 +262,37 @@ TEST_F(console, size_is_told_when_it_changes)
 	EXPECT_SILENCE();
 }
 
+/* ---- Emergency writes (5.3.4) --------------------------------------------------------------------- */
+
+static void emerg(u64 off, unsigned int len, u32 val)
+{
+	machine_write(false, WINDOW + AT_DEVICE + offsetof(struct virtio_console_config, emerg_wr) + off, len, val);
+}
+
+TEST_F(console, emergency_write_is_one_character_before_there_is_a_driver)
+{
+	struct console_host *host = &console_of(virtio_dev_at(CONSOLE))->port[0].host;
+	char got[16] = "";
+	int fds[2];
+
+	EXPECT_TRUE(self->offered & 1UL << VIRTIO_CONSOLE_F_EMERG_WRITE);
+	emerg(0, 4, 'x');		/* off: it is lost */
+	ASSERT_EQ(0, pipe(fds));
+	host->out_fd = fds[1];
+	emerg(0, 1, 'a');
+	emerg(0, 2, 'b' | 'B' << 8);
+	emerg(0, 4, 'c' | 'C' << 8 | 'D' << 16);
+	emerg(1, 1, 'e');
+	emerg(2, 2, 'f');
+	drive(self, self->offered);
+	emerg(0, 4, 'g');
+	EXPECT_EQ(4, read(fds[0], got, sizeof(got)));
+	EXPECT_STREQ("abcg", got);
+	host->out_fd = -1;
+	close(fds[0]);
+	close(fds[1]);
+}
+
 /* ---- Abuse ---------------------------------------------------------------------------------------- */
 
 TEST_F(console, messages_that_make_no_sense_change_nothing)
