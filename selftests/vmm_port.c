@@ -14,6 +14,9 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_pci.h>
+#include <linux/virtio_ring.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -135,6 +138,68 @@ TEST_F(port, path_is_said_as_others_find_it)
 	EXPECT_EQ('/', *path);
 	EXPECT_EQ(0, access(path, F_OK));
 	json_decref(json);
+}
+
+/* ---- Ports whose datapath is another one than the console's ------------------------------------------- */
+
+#define OTHER	(MACHINE_MORE + 1)
+#define WINDOW	0xd0000000UL
+
+FIXTURE(split)
+{
+	int unused;
+};
+
+FIXTURE_SETUP(split)
+{
+	char *words[] = {
+		"--console", strdupa("off,datapath=user,notify=mmio"), "--port", "name=a,off", "--port", "name=b,off,datapath=kernel",
+		"--port", "name=c,off,datapath=user", "--port", "name=d,off,datapath=kernel",
+	};
+
+	(void)self;
+	machine_init_more(words, ARRAY_SIZE(words));
+}
+
+FIXTURE_TEARDOWN(split)
+{
+	(void)self;
+	machine_check();
+}
+
+static void expect_ports(unsigned int dev, const u32 *numbers, const char *const *names, u32 nr)
+{
+	const struct console *con = console_of(virtio_dev_at(dev));
+	u32 i;
+
+	CHECK(con->nr_ports == nr, "%u ports", con->nr_ports);
+	for (i = 0; i < nr; i++)
+		CHECK(con->port[i].number == numbers[i] && (!names[i] || !strcmp(con->port[i].name, names[i])), "port %u", i);
+}
+
+TEST_F(split, ports_are_of_the_device_that_has_their_datapath)
+{
+	expect_ports(CONSOLE, (const u32[]) { 0, 1, 3 }, (const char *[]) { NULL, "a", "c" }, 3);
+	expect_ports(OTHER, (const u32[]) { 2, 4 }, (const char *[]) { "b", "d" }, 2);
+	EXPECT_STREQ("console1", virtio_dev_at(OTHER)->name);
+	EXPECT_EQ(OTHER + 1, machine_nr_devices());
+}
+
+/* There is no hvc there, and no queue is served that is no port's. */
+TEST_F(split, second_device_has_its_ports_and_no_console)
+{
+	const u64 withheld = 1UL << VIRTIO_F_RING_PACKED | 1UL << VIRTIO_F_IN_ORDER | 1UL << VIRTIO_RING_F_EVENT_IDX;
+	const struct virtio_dev *dev = virtio_dev_at(OTHER);
+
+	EXPECT_FALSE(dev->offered & (1UL << VIRTIO_CONSOLE_F_SIZE | 1UL << VIRTIO_CONSOLE_F_EMERG_WRITE));
+	EXPECT_TRUE(dev->offered & 1UL << VIRTIO_CONSOLE_F_MULTIPORT);
+	machine_place(OTHER, 0, WINDOW);
+	machine_drive(OTHER, dev->offered & ~withheld, (1ULL << dev->nr_queues) - 1, 16, 0x10000);
+	EXPECT_EQ(1 << 7 | 1 << 11, machine_served(OTHER));
+	/* A driver that knows no ports has nothing. */
+	machine_common_write(OTHER, VIRTIO_PCI_COMMON_STATUS, 1, 0);
+	machine_drive(OTHER, dev->offered & ~withheld & ~(1UL << VIRTIO_CONSOLE_F_MULTIPORT), 3, 16, 0x10000);
+	EXPECT_EQ(0, machine_served(OTHER));
 }
 
 TEST_HARNESS_MAIN

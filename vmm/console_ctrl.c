@@ -54,6 +54,9 @@ void console_ctrl_reset(struct virtio_dev *dev)
 	struct console *con = console_of(dev);
 	u32 i;
 
+	/* A driver has queues for numbers as well that are no port's. */
+	for (i = 0; i < con->max_ports; i++)
+		dev->ring[console_queue(i)].closed = dev->ring[console_queue(i) + 1].closed = true;
 	for (i = 0; i < con->nr_ports; i++) {
 		u32 number = con->port[i].number;
 
@@ -61,6 +64,7 @@ void console_ctrl_reset(struct virtio_dev *dev)
 		con->port[i].to_tell = 0;
 		/* Linux throws away what comes to a port that nobody has open, but for consoles. */
 		dev->ring[console_queue(number)].closed = number;
+		dev->ring[console_queue(number) + 1].closed = false;
 	}
 }
 

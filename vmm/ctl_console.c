@@ -45,33 +45,31 @@ static struct escape escape = { .keys = "dxh?", .command = command };
 
 /* ---- The port ------------------------------------------------------------------------- */
 
-static const json_t *console_of_status(const json_t *status)
+static bool is_port(const json_t *port, const char *name)
 {
-	const json_t *dev;
-	size_t i;
+	const char *its = json_string_value(json_object_get(port, "name"));
+	char number[24];
 
+	snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT, json_integer_value(json_object_get(port, "port")));
+	return !name || !strcmp(number, name) || (its && !strcmp(its, name));
+}
+
+/* By its name, or its number; the first one if @name is NULL. @console: whose it is; NULL: there is none */
+static const json_t *find_port(const json_t *status, const char *name, const json_t **console)
+{
+	const json_t *dev, *port;
+	size_t i, p;
+
+	*console = NULL;
 	json_array_foreach(json_object_get(status, "devices"), i, dev) {
 		const char *class = json_string_value(json_object_get(dev, "class"));
 
-		if (class && !strcmp(class, "console"))
-			return dev;
-	}
-	return NULL;
-}
-
-/* By its name, or its number; the first one if @name is NULL. */
-static const json_t *find_port(const json_t *console, const char *name)
-{
-	const json_t *port;
-	char number[24];
-	size_t i;
-
-	json_array_foreach(json_object_get(console, "ports"), i, port) {
-		const char *its = json_string_value(json_object_get(port, "name"));
-
-		snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT, json_integer_value(json_object_get(port, "port")));
-		if (!name || !strcmp(number, name) || (its && !strcmp(its, name)))
-			return port;
+		if (!class || strcmp(class, "console"))
+			continue;
+		*console = dev;
+		json_array_foreach(json_object_get(dev, "ports"), p, port)
+			if (is_port(port, name))
+				return port;
 	}
 	return NULL;
 }
@@ -262,7 +260,7 @@ int ctl_console(const char *path, const char *name)
 {
 	int ctl_fd = ctl_connect(path), winch_fd;
 	json_t *status = ctl_ask(ctl_fd, json_pack("{s:s}", "cmd", "status"));
-	const json_t *console = console_of_status(status), *port = find_port(console, name);
+	const json_t *console, *port = find_port(status, name, &console);
 	struct session s = { .ctl_fd = ctl_fd };
 	sigset_t winch;
 

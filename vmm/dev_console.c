@@ -6,7 +6,7 @@
  * out: the config space, ports' files for the datapath, ioctls that give the module these
  *
  * With --port the device has the feature MULTIPORT, and queues for each port; without, one port, which is the guest's
- * hvc0.
+ * hvc0. Ports that want another datapath are of another device, which has no hvc, nor, so, a port 0.
  */
 #include <endian.h>
 #include <errno.h>
@@ -70,21 +70,34 @@ static const struct opts_key console_keys[] = {
 	{ }
 };
 
+static bool has_port_of_name(const struct console *con, const char *name)
+{
+	u32 i;
+
+	for (i = 0; i < con->nr_ports; i++)
+		if (con->port[i].name && !strcmp(con->port[i].name, name))
+			return true;
+	return false;
+}
+
 /* Linux makes a link of each in the guest, of which the second one would fail. */
 static void set_name(struct console_port *port, const char *value, const char *name)
 {
-	const struct console *con = console_of(port->dev);
-	u32 i;
+	const struct virtio_dev *dev;
+	unsigned int n;
 
 	if (port->name)
 		die_usage("--port %s: name=%s: it has one already", value, name);
-	for (i = 0; i < con->nr_ports; i++)
-		if (con->port[i].name && !strcmp(con->port[i].name, name))
-			die_usage("--port %s: name=%s: another port has it: give another name", value, name);
+	/* Those that are there, and the one that is being made. */
+	for (n = 0; (dev = virtio_dev_at(n)); n++)
+		if (dev->class == &dev_console && has_port_of_name(console_of(dev), name))
+			break;
+	if (dev || has_port_of_name(console_of(port->dev), name))
+		die_usage("--port %s: name=%s: another port has it: give another name", value, name);
 	port->name = name;
 }
 
-/* name=NAME,pty|file=PATH|socket=PATH */
+/* name=NAME,pty|file=PATH|socket=PATH; datapath= was opts.c's. */
 static void parse_port(struct console_port *port, const char *value)
 {
 	char *copy = strdup(value), *save = NULL, *key;
@@ -95,12 +108,14 @@ static void parse_port(struct console_port *port, const char *value)
 	for (key = strtok_r(copy, ",", &save); key; key = strtok_r(NULL, ",", &save)) {
 		struct console_host host;
 
+		if (!strncmp(key, "datapath=", 9))
+			continue;
 		if (!strncmp(key, "name=", 5) && key[5] && strlen(key + 5) < CONSOLE_NAME_BYTES) {
 			set_name(port, value, key + 5);
 			continue;
 		}
 		if (!console_host_parse(&host, key, false))
-			die_usage("--port %s: %s: there are name=NAME (of less than %u bytes), pty, file=PATH, socket=PATH and off",
+			die_usage("--port %s: %s: there are name=NAME (of less than %u bytes), pty, file=PATH, socket=PATH, off and datapath=",
 				  value, key, CONSOLE_NAME_BYTES);
 		if (has_host)
 			die_usage("--port %s: %s: it is on something already: give more with another --port", value, key);
@@ -135,7 +150,7 @@ static void console_init(struct virtio_dev *dev, const struct device_opts *opts)
 {
 	const struct opts *o = dev->vm->opts;
 	struct console *con = calloc(1, sizeof(*con));
-	struct console_port *port;
+	bool is_first = opts == opts_console(o);
 	u32 i;
 
 	if (!con)
@@ -143,19 +158,21 @@ static void console_init(struct virtio_dev *dev, const struct device_opts *opts)
 	if (!options(opts)->given)
 		die_usage("--console: give stdio, pty, file=PATH, socket=PATH or off");
 	dev->priv = con;
-	port = add_port(dev, 0);
-	port->host = options(opts)->host;
+	if (is_first)
+		add_port(dev, 0)->host = options(opts)->host;
+	/* A port has its number to itself, whichever device it is of. */
 	for (i = 0; i < o->nr_ports; i++)
-		parse_port(add_port(dev, i + 1), o->ports[i]);
+		if (o->port_device[i] == opts - o->devices)
+			parse_port(add_port(dev, i + 1), o->ports[i]);
 	for (i = 0; i < con->nr_ports; i++)
 		open_port(&con->port[i]);
-	console_ctrl_reset(dev);
-	con->max_ports = con->nr_ports;
-	if (stdio_port)
-		terminal_size(&con->cols, &con->rows);
-	dev->features = 1UL << VIRTIO_CONSOLE_F_SIZE | 1UL << VIRTIO_CONSOLE_F_EMERG_WRITE;
+	con->max_ports = con->port[con->nr_ports - 1].number + 1;
 	dev->nr_queues = 2;
-	if (!o->nr_ports)
+	if (is_first)
+		dev->features = 1UL << VIRTIO_CONSOLE_F_SIZE | 1UL << VIRTIO_CONSOLE_F_EMERG_WRITE;
+	if (is_first && stdio_port)
+		terminal_size(&con->cols, &con->rows);
+	if (con->max_ports == 1)
 		return;
 	dev->features |= 1UL << VIRTIO_CONSOLE_F_MULTIPORT;
 	dev->nr_queues = 2 * con->max_ports + 2;
@@ -202,7 +219,7 @@ static void console_config_write(struct virtio_dev *dev, u64 off, unsigned int l
 	const struct console_port *port = &console_of(dev)->port[0];
 	u8 byte = val;
 
-	if (off != offsetof(struct virtio_console_config, emerg_wr) || len > 4 || port->host.out_fd < 0)
+	if (off != offsetof(struct virtio_console_config, emerg_wr) || len > 4 || port->number || port->host.out_fd < 0)
 		return;
 	if (write(port->host.out_fd, &byte, 1) < 0)
 		return;		/* as much as can be done */

@@ -46,8 +46,9 @@ static const char help[] =
 "      --console stdio|pty|file=PATH|socket=PATH|off[,KEY=VALUE...]\n"
 "                           the guest's hvc0 (stdio, if --cmdline names no\n"
 "                           console; Ctrl-A x quits); datapath=auto if not given\n"
-"      --port name=NAME,pty|file=PATH|socket=PATH\n"
-"                           one more port of it, /dev/virtio-ports/NAME\n"
+"      --port name=NAME,pty|file=PATH|socket=PATH[,datapath=kernel|user|auto]\n"
+"                           one more port of it, /dev/virtio-ports/NAME; of a\n"
+"                           second device if its datapath is another one\n"
 "      --rng datapath=kernel|user|auto[,KEY=VALUE...]\n"
 "                           a random number generator; may be repeated. Keys,\n"
 "                           of disks as well: notify=mmio|pio|auto, and\n"
@@ -286,7 +287,7 @@ static bool names_a_console(const char *cmdline)
 	return !strncmp(cmdline, "console=", 8) || strstr(cmdline, " console=");
 }
 
-static const struct device_opts *find_console(const struct opts *o)
+const struct device_opts *opts_console(const struct opts *o)
 {
 	unsigned int i;
 
@@ -302,29 +303,72 @@ void opts_default_console(struct opts *o)
 	bool named = names_a_console(o->cmdline), full = o->nr_devices + o->nr_vfio == OPTS_MAX_DEVICES;
 	char stdio[] = "stdio", *cmdline;
 
-	if (!find_console(o) && !full && (!named || strstr(o->cmdline, "console=hvc")))
+	if (!opts_console(o) && !full && (!named || strstr(o->cmdline, "console=hvc")))
 		opts_add_device(o, &dev_console, stdio);
 	if (named)
 		return;
 	if (asprintf(&cmdline, "%s%s%s", o->cmdline, *o->cmdline ? " " : "",
-		     find_console(o) ? "earlycon=uart8250,io,0x3f8 console=hvc0" : "console=ttyS0") < 0)
+		     opts_console(o) ? "earlycon=uart8250,io,0x3f8 console=hvc0" : "console=ttyS0") < 0)
 		die("--cmdline: out of memory");
 	o->cmdline = cmdline;
 	o->cmdline_note = ", with those that name a console";
 }
 
-/* Ports are of the console, which there is one of. */
+/* What --port VALUE says of its datapath, or NULL. */
+static char *datapath_of_port(const char *value)
+{
+	char *copy = strdup(value), *save = NULL, *key, *name = NULL;
+
+	if (!copy)
+		die("--port: out of memory");
+	for (key = strtok_r(copy, ",", &save); key && !name; key = strtok_r(NULL, ",", &save))
+		if (!strncmp(key, "datapath=", 9))
+			name = strdup(key + 9);
+	free(copy);
+	return name;
+}
+
+/* The console device with the datapath of that name; it is as the first console in all else. Return: its index */
+static u8 console_with(struct opts *o, const char *port, const char *name)
+{
+	bool is_auto = !strcmp(name, "auto");
+	const struct datapath_ops *dp = datapath_find(&dev_console, is_auto ? "kernel" : name);
+	struct device_opts *d;
+	unsigned int i;
+
+	if (!dp)
+		die_usage("--port %s: datapath=%s: give kernel, user or auto", port, name);
+	for (i = 0; i < o->nr_devices; i++)
+		if (o->devices[i].class == &dev_console && o->devices[i].datapath == dp && o->devices[i].datapath_auto == is_auto)
+			return i;
+	if (i == OPTS_MAX_DEVICES)
+		die_usage("--port %s: too many devices, with one more console: at most %u", port, OPTS_MAX_DEVICES);
+	d = &o->devices[o->nr_devices++];
+	*d = *opts_console(o);
+	d->datapath = dp;
+	d->datapath_auto = is_auto;
+	d->datapath_asked = true;
+	return i;
+}
+
+/* A device has one datapath: so ports are of the console, which there is one of, or of others that have no hvc. */
 static void check_consoles(struct opts *o)
 {
-	const struct device_opts *console = find_console(o);
+	const struct device_opts *console = opts_console(o);
 	const struct device_opts *last = &o->devices[o->nr_devices];
-	char off[] = "off";
+	char off[] = "off", *datapath;
+	unsigned int i;
 
 	while (console && ++console < last)
 		if (console->class == &dev_console)
 			die_usage("--console: given twice: give more ports with --port");
-	if (o->nr_ports && !find_console(o))
+	if (o->nr_ports && !opts_console(o))
 		opts_add_device(o, &dev_console, off);
+	for (i = 0; i < o->nr_ports; i++) {
+		datapath = datapath_of_port(o->ports[i]);
+		o->port_device[i] = datapath ? console_with(o, o->ports[i], datapath) : opts_console(o) - o->devices;
+		free(datapath);
+	}
 }
 
 void opts_parse(struct opts *o, int argc, char **argv)

@@ -86,6 +86,7 @@ struct opts {
 	const char *user;
 	unsigned int nr_ports;
 	const char *ports[OPTS_MAX_PORTS];	/* --port's values */
+	u8 port_device[OPTS_MAX_PORTS];		/* whose each is: of devices[] */
 	unsigned int nr_devices;
 	struct device_opts devices[OPTS_MAX_DEVICES];
 	unsigned int nr_vfio;
@@ -98,6 +99,8 @@ struct opts {
 char **opts_expand(int *argc, char **argv);
 /* argv[0] is the first option. die_usage()s; does not return from --help. */
 void opts_parse(struct opts *o, int argc, char **argv);
+/* The first console, whose hvc0 is; NULL: there is none. */
+const struct device_opts *opts_console(const struct opts *o);
 /* For Linux: standard input and output are hvc0, unless --console or --cmdline say otherwise. */
 void opts_default_console(struct opts *o);
 void opts_help(void);
