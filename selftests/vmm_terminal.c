@@ -12,6 +12,7 @@
 #include "../vmm/terminal.h"
 #include "lib/util.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -19,6 +20,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -71,6 +73,9 @@ static struct loop_source resume = { .ready = resume_ready };
 
 static void __attribute__((noreturn)) run(int in, int out, int resume_fd)
 {
+	struct rlimit none = { 0 };
+
+	setrlimit(RLIMIT_CORE, &none);
 	dup2(in, 0);
 	dup2(out, 1);
 	vm.wake_fd = vm_eventfd();
@@ -290,6 +295,61 @@ TEST_F(terminal, is_as_it_was_after_sigkill)
 	kill(self->pid, SIGKILL);
 	EXPECT_EQ(128 + SIGKILL, ended(self));
 	EXPECT_TRUE(becomes(self, &self->before));
+}
+
+/* Of our own process it is the handler that does it, since the guard is gone. */
+static pid_t find_guard(FIXTURE_DATA(terminal) *self)
+{
+	char path[64], comm[32], tty[64], *slave = ptsname(self->master);
+	DIR *proc = opendir("/proc");
+	struct dirent *entry;
+	pid_t found = 0;
+
+	CHECK(proc, "/proc");
+	while (!found && (entry = readdir(proc))) {
+		pid_t pid = atoi(entry->d_name);
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+		f = pid ? fopen(path, "r") : NULL;
+		if (!f)
+			continue;
+		if (!fgets(comm, sizeof(comm), f))
+			*comm = 0;
+		fclose(f);
+		snprintf(path, sizeof(path), "/proc/%d/fd/0", pid);
+		memset(tty, 0, sizeof(tty));
+		if (!strcmp(comm, "tty-guard\n") && readlink(path, tty, sizeof(tty) - 1) > 0 && !strcmp(tty, slave))
+			found = pid;
+	}
+	closedir(proc);
+	return found;
+}
+
+static void crash_without_a_guard(FIXTURE_DATA(terminal) *self, int sig)
+{
+	struct deadline d = deadline_in(DEADLINE_MS);
+	pid_t guard;
+
+	start(self, self->slave);
+	while (!(guard = find_guard(self)))
+		CHECK(!deadline_passed(&d), "no guard");
+	kill(guard, SIGKILL);
+	while (find_guard(self))
+		CHECK(!deadline_passed(&d), "the guard is still there");
+	kill(self->pid, sig);
+	CHECK(ended(self) == 128 + sig, "it did not crash");
+	CHECK(becomes(self, &self->before), "the terminal is still raw");
+}
+
+TEST_F(terminal, is_as_it_was_after_sigsegv_without_the_guard)
+{
+	crash_without_a_guard(self, SIGSEGV);
+}
+
+TEST_F(terminal, is_as_it_was_after_sigabrt_without_the_guard)
+{
+	crash_without_a_guard(self, SIGABRT);
 }
 
 /* As kill -9 %1 does it in a shell; and nothing that is left has our command line. */
