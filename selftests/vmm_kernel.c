@@ -25,6 +25,7 @@ int __wrap_ioctl(int fd, unsigned long request, ...);
 static struct {
 	bool runs[NR_QUEUES];
 	bool refuses;
+	u32 poll_us[NR_QUEUES];
 	u32 stopped;		/* times that the class was told, with nothing running */
 } fake;
 
@@ -55,6 +56,9 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 		return 0;
 	case VKICK_SET_RUNNING:
 		return set_running(arg);
+	case VHOST_SET_VRING_BUSYLOOP_TIMEOUT:
+		fake.poll_us[((struct vhost_vring_state *)arg)->index] = ((struct vhost_vring_state *)arg)->num;
+		return 0;
 	case VHOST_GET_VRING_BASE:
 		((struct vhost_vring_state *)arg)->num = SERVED;
 		return 0;
@@ -90,6 +94,18 @@ TEST(start_that_fails_half_way_is_a_stop_of_what_was_started)
 	EXPECT_TRUE(fake.runs[0] && fake.runs[1]);
 	dp->ops->stop(dp);
 	EXPECT_EQ(2, fake.stopped);
+	dp->ops->close(dp);
+}
+
+TEST(every_queue_polls_for_as_long_as_the_device_was_told)
+{
+	struct virtio_dev dev = { .class = &class, .nr_queues = NR_QUEUES, .nr_served = NR_QUEUES, .nr_workers = 1, .poll_us = 200 };
+	char why[WHY_BYTES];
+	struct datapath *dp = datapath_kernel.open(&dev, why);
+
+	ASSERT_NE(NULL, dp);
+	EXPECT_EQ(200, fake.poll_us[0]);
+	EXPECT_EQ(200, fake.poll_us[1]);
 	dp->ops->close(dp);
 }
 

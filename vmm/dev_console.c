@@ -36,6 +36,7 @@ bool console_has_stdin(void)
 struct console_options {
 	bool given;
 	struct console_host host;	/* of port 0 */
+	u32 poll_us;
 };
 
 static struct console_options *options(const struct device_opts *d)
@@ -57,6 +58,11 @@ static void set_host(struct device_opts *d, const char *key, const char *v)
 	free(value);
 }
 
+static void set_poll(struct device_opts *d, const char *key, const char *v)
+{
+	options(d)->poll_us = opts_range(d, key, v, 0, VIRTIO_MAX_POLL_US);
+}
+
 static const struct opts_key console_words[] = {
 	{ "stdio", set_host },
 	{ "pty", set_host },
@@ -67,6 +73,7 @@ static const struct opts_key console_words[] = {
 static const struct opts_key console_keys[] = {
 	{ "file", set_host },
 	{ "socket", set_host },
+	{ "poll", set_poll },
 	{ }
 };
 
@@ -157,7 +164,10 @@ static void console_init(struct virtio_dev *dev, const struct device_opts *opts)
 		die("--console: out of memory");
 	if (!options(opts)->given)
 		die_usage("--console: give stdio, pty, file=PATH, socket=PATH or off");
+	if (is_first && options(opts)->poll_us && opts->datapath == opts->class->user)
+		die_usage("--console poll=%u: datapath=user does not poll: leave it out", options(opts)->poll_us);
 	dev->priv = con;
+	dev->poll_us = opts->datapath == opts->class->user ? 0 : options(opts)->poll_us;
 	if (is_first)
 		add_port(dev, 0)->host = options(opts)->host;
 	/* A port has its number to itself, whichever device it is of. */

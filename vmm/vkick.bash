@@ -7,7 +7,7 @@ _vkick_keys()
 	local done=${cur%"${cur##*,}"} last=${cur##*,} keys="datapath= notify= packed= indirect= event-idx= in-order= queue-size="
 	[ "$1" != --port ] || keys="name= datapath="
 	[[ $1 != --console && $1 != --port ]] || keys+=" pty off file= socket="
-	[ "$1" != --console ] || keys+=" stdio"
+	[ "$1" != --console ] || keys+=" stdio poll="
 	[ "$1" != --net ] || keys+=" user tap= fd= socket= tcp= udp= mac= mtu= poll= queues="
 	[ "$1" != --disk ] || keys+=" path= readonly= direct= serial= block-size= cache= queues= iothreads= poll= pin="
 	case $last in
