@@ -13,6 +13,7 @@
 #include "lib/util.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_pci.h>
@@ -21,6 +22,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -138,6 +140,48 @@ TEST_F(port, path_is_said_as_others_find_it)
 	EXPECT_EQ('/', *path);
 	EXPECT_EQ(0, access(path, F_OK));
 	json_decref(json);
+}
+
+/* ---- A named pipe ------------------------------------------------------------------------------------- */
+
+FIXTURE(fifo)
+{
+	char path[48];
+	int reader;
+	struct console_port *port;
+};
+
+FIXTURE_SETUP(fifo)
+{
+	char option[80], *words[] = { "--console", strdupa("off,datapath=user,notify=mmio"), "--port", option };
+
+	snprintf(self->path, sizeof(self->path), "/tmp/vkick-fifo-%d", getpid());
+	snprintf(option, sizeof(option), "name=a,file=%s", self->path);
+	ASSERT_EQ(0, mkfifo(self->path, 0600));
+	self->reader = open(self->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	machine_init_more(words, ARRAY_SIZE(words));
+	self->port = &console_of(virtio_dev_at(CONSOLE))->port[1];
+}
+
+FIXTURE_TEARDOWN(fifo)
+{
+	machine_check();
+	unlink(self->path);
+}
+
+TEST_F(fifo, port_is_open_while_somebody_reads_the_pipe)
+{
+	u32 i;
+
+	for (i = 0; i < 3; i++) {
+		machine_pump();
+		EXPECT_TRUE(self->port->open);
+		close(self->reader);
+		machine_pump();
+		EXPECT_FALSE(self->port->open);
+		self->reader = open(self->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+		ASSERT_LE(0, self->reader);
+	}
 }
 
 /* ---- Ports whose datapath is another one than the console's ------------------------------------------- */

@@ -29,7 +29,9 @@ enum console_kind { CONSOLE_OFF, CONSOLE_STDIO, CONSOLE_PTY, CONSOLE_FILE, CONSO
  * @in_fd, @out_fd: never the same; -1: nothing is read, or written
  * @event_fd: signalled by a datapath when one of both has ended, or failed, and by console_host_look()
  * @hung_up: of a socket: its client sends no more; main thread
- * @other_fd: of a pty its terminal, so that it does not hang up; of a socket who listens; of stdio where the terminal's bytes are put
+ * @other_fd: of a pty its terminal, so that it does not hang up; of a socket who listens; of a named pipe what tells that it is opened
+ * @client: of a socket; or the writing end of a pipe
+ * @listener: @other_fd, of a socket or a named pipe
  */
 struct console_host {
 	enum console_kind kind;
@@ -94,6 +96,8 @@ void console_give_away(uid_t uid);
 void console_window_changed(void);
 /* The host's end of a port came or went, or has other files. Main thread, without vm->lock. */
 void console_host_changed(struct console_port *port, int in_fd, int out_fd);
+/* Nobody is at its other end any more, or somebody is again. As above. */
+void console_host_opened(struct console_port *port, bool open);
 
 /* ---- console_ctrl.c ------------------------------------------------------------ */
 

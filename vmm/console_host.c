@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -138,7 +139,7 @@ static void open_pty(struct console_host *host)
 	warn("%s: port %u is %s", host->port->dev->name, host->port->number, path);
 }
 
-/* ---- Files --------------------------------------------------------------------------- */
+/* ---- Files and pipes --------------------------------------------------------------------------- */
 
 /* What others find it by, wherever they are. */
 static void make_absolute(char **path)
@@ -153,11 +154,47 @@ static void make_absolute(char **path)
 	free(cwd);
 }
 
+static void reader_left(struct loop_source *src)
+{
+	struct console_host *host = container_of(src, struct console_host, client);
+	struct pollfd p = { .fd = host->out_fd };
+
+	console_host_opened(host->port, poll(&p, 1, 0) != 1 || !(p.revents & POLLERR));
+}
+
+static void pipe_opened(struct loop_source *src)
+{
+	struct console_host *host = container_of(src, struct console_host, listener);
+	char events[4096];
+
+	if (read(src->fd, events, sizeof(events)) > 0)
+		reader_left(&host->client);
+}
+
+/* A pipe that nobody reads is a port that nobody has open. One that has a name may be read again. */
+static void watch_pipe(struct console_host *host, const char *name)
+{
+	struct stat st;
+
+	if (fstat(host->out_fd, &st) || !S_ISFIFO(st.st_mode))
+		return;
+	host->client = (struct loop_source) { .fd = host->out_fd, .hangup = true, .ready = reader_left };
+	loop_add(&host->client);
+	if (!name)
+		return;
+	host->other_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (host->other_fd < 0 || inotify_add_watch(host->other_fd, name, IN_OPEN) < 0)
+		die("--console file=%s: inotify: %s", name, strerror(errno));
+	host->listener = (struct loop_source) { .fd = host->other_fd, .ready = pipe_opened };
+	loop_add(&host->listener);
+}
+
 static void open_file(struct console_host *host)
 {
 	host->out_fd = open(host->path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0666);
 	if (host->out_fd < 0)
 		die("--console file=%s: %s", host->path, strerror(errno));
+	watch_pipe(host, host->path);
 	make_absolute(&host->path);
 }
 
@@ -271,6 +308,7 @@ void console_host_open(struct console_host *host, struct vm *vm, struct console_
 	switch (host->kind) {
 	case CONSOLE_STDIO:
 		open_stdio(host, vm);
+		watch_pipe(host, NULL);
 		break;
 	case CONSOLE_PTY:
 		open_pty(host);

@@ -309,6 +309,16 @@ void console_host_changed(struct console_port *port, int in_fd, int out_fd)
 	pthread_mutex_unlock(&dev->vm->lock);
 }
 
+void console_host_opened(struct console_port *port, bool open)
+{
+	pthread_mutex_lock(&port->dev->vm->lock);
+	if (port->open != open) {
+		port->open = open;
+		console_ctrl_open(port);
+	}
+	pthread_mutex_unlock(&port->dev->vm->lock);
+}
+
 /* ---- The module's ---------------------------------------------------------------------------- */
 
 /* Whether the device has queues of a port's, which the module's ports come with. */
