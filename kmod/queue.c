@@ -348,12 +348,11 @@ void vk_queue_run_locked(struct vk_queue *q, struct vk_worker *worker, u64 since
 /* The same for a queue that was runnable. */
 void vk_queue_run(struct vk_queue *q, struct vk_worker *worker, u64 since)
 {
-	/* It has moved to another worker since. */
-	if (rcu_access_pointer(q->worker) != worker) {
-		vk_worker_wake(q);
-		return;
-	}
 	mutex_lock(&q->lock);
-	vk_queue_run_locked(q, worker, since);
+	/* Under the lock, which who moves the queue has: else it is another worker's by now. */
+	if (rcu_access_pointer(q->worker) == worker)
+		vk_queue_run_locked(q, worker, since);
+	else
+		vk_worker_wake(q);
 	mutex_unlock(&q->lock);
 }
