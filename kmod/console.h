@@ -20,11 +20,6 @@
  *	look whether it is ready	load waits
  *
  * Either the worker sees that it is ready, or the other sees that it is waited for.
- *
- * A wait queue may go before its file does (POLLFREE): the wake-up that says so is the last
- * one, takes the end off it, and then stores NULL for ->wqh (G), which whoever lets go of
- * the file loads under RCU: either it finds NULL, or the wait queue is there until it is
- * through.
  */
 #ifndef VK_CONSOLE_H
 #define VK_CONSOLE_H
@@ -43,7 +38,7 @@ struct vk_console_end;
 /**
  * struct vk_console_wait - an end, on one wait queue of its file
  * @end: the end
- * @wqh: the wait queue; NULL: unused, or gone
+ * @wqh: the wait queue; NULL: unused
  * @entry: on it
  */
 struct vk_console_wait {
@@ -56,6 +51,7 @@ struct vk_console_wait {
  * struct vk_console_end - what a queue reads from or writes to
  * @q: the queue
  * @file: NULL: nothing to read, nowhere to write to
+ * @cred: of who set the port
  * @event: signalled when the file has ended or failed; NULL: nobody asks
  * @events: of the file's that the queue waits for
  * @wait: where it waits
@@ -71,6 +67,7 @@ struct vk_console_wait {
 struct vk_console_end {
 	struct vk_queue *q;
 	struct file *file;
+	const struct cred *cred;
 	struct eventfd_ctx *event;
 	__poll_t events;
 	struct vk_console_wait wait[VK_CONSOLE_MAX_WAITS];

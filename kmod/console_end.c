@@ -9,15 +9,20 @@
  * which is looked at each time, since its owner may take that back: then it counts as
  * failed. An owner who takes it back between that look and the file's own has its worker
  * wait, until a signal; that the owner is killed is one, and so is vk_task_stop(). A
- * regular file is the exception: reads and writes of it end.
+ * regular file is the exception: reads and writes of it end. While its file system is
+ * frozen, or somebody else writes to it by the same open file, it is not ready.
  *
- * Whatever a file checks when it is read or written, it checks of who opened it, and not of
- * the worker, which may be the kernel's.
+ * Whatever a file checks when it is read or written, it checks of who set the port, and not
+ * of the worker, which may be the kernel's.
  */
 #include <linux/cred.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/fsnotify.h>
+#include <linux/net.h>
 #include <linux/slab.h>
+
+#include <net/sock.h>
 
 #include "compat.h"
 #include "console.h"
@@ -25,28 +30,18 @@
 /* A file that says that it is ready, and moves nothing: pause this long. */
 #define VK_CONSOLE_RETRY_JIFFIES	1
 
-/*
- * Context: the wait queue is locked, irqs off.
- *
- * POLLFREE: the wait queue goes before its file does, after a grace period, as that of a
- * cgroup's pressure file. Once ->wqh says so the end may be gone as well.
- */
+/* Context: the wait queue is locked, irqs off. */
 static int vk_console_wakeup(wait_queue_entry_t *entry, unsigned int mode, int sync,
 			     void *key)
 {
-	struct vk_console_wait *w = container_of(entry, struct vk_console_wait, entry);
-	struct vk_console_end *end = w->end;
+	struct vk_console_end *end = container_of(entry, struct vk_console_wait, entry)->end;
 
 	/* Who wakes without a word may mean anything. */
-	if (key && !(key_to_poll(key) & (end->events | POLLFREE)))
+	if (key && !(key_to_poll(key) & (end->events)))
 		return 0;
 	smp_mb();		/* (F) */
 	if (READ_ONCE(end->waits))
 		vk_worker_wake(end->q);
-	if (key_to_poll(key) & POLLFREE) {
-		list_del_init(&entry->entry);
-		smp_store_release(&w->wqh, NULL);	/* (G) */
-	}
 	return 0;
 }
 
@@ -77,30 +72,59 @@ static void vk_console_queue_proc(struct file *file, wait_queue_head_t *wqh,
 }
 
 /*
- * Those that can be read and written by an iterator: terminals, pipes, sockets, regular
- * files. signalfd, timerfd, directories and the like were not made for this.
+ * Only to move bytes: what is sent to netlink, say, is carried out by who sends it, and the
+ * worker is not made for that. It may have no table of files.
+ */
+static bool vk_console_socket_ok(struct file *file)
+{
+	const struct socket *sock = sock_from_file(file);
+
+	if (!sock || !sock->sk)
+		return false;
+	switch (sock->sk->sk_family) {
+	case AF_UNIX:
+	case AF_INET:
+	case AF_INET6:
+	case AF_VSOCK:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * Terminals, pipes, sockets, and regular files, that can be read and written by an
+ * iterator. Those of proc, sysfs and cgroups are none: they stand for what the kernel does
+ * for who writes to them, and their wait queues may go before they do.
  */
 static bool vk_console_file_ok(const struct vk_console_end *end)
 {
-	const struct file *file = end->file;
 	fmode_t need = vk_console_transmits(end->q) ? FMODE_CAN_WRITE : FMODE_CAN_READ;
+	struct file *file = end->file;
+	const struct inode *inode = file_inode(file);
 
-	return file->f_mode & need && file->f_op->read_iter && file->f_op->write_iter;
+	if (!(file->f_mode & need) || !file->f_op->read_iter || !file->f_op->write_iter)
+		return false;
+	switch (inode->i_mode & S_IFMT) {
+	case S_IFREG:
+		return !(inode->i_sb->s_iflags & SB_I_NOEXEC);
+	case S_IFSOCK:
+		return vk_console_socket_ok(file);
+	case S_IFCHR:
+	case S_IFIFO:
+		return true;
+	default:
+		return false;
+	}
 }
 
 static void vk_console_detach(struct vk_console_end *end)
 {
 	u32 i;
 
-	/* What POLLFREE tells of is there until the end of a grace period. */
-	rcu_read_lock();
-	for (i = 0; i < VK_CONSOLE_MAX_WAITS; i++) {
-		wait_queue_head_t *wqh = smp_load_acquire(&end->wait[i].wqh);	/* (G) */
-
-		if (wqh)
-			remove_wait_queue(wqh, &end->wait[i].entry);
-	}
-	rcu_read_unlock();
+	for (i = 0; i < VK_CONSOLE_MAX_WAITS; i++)
+		if (end->wait[i].wqh)
+			remove_wait_queue(end->wait[i].wqh, &end->wait[i].entry);
 }
 
 static int vk_console_take_file(struct vk_console_end *end, int fd)
@@ -140,6 +164,7 @@ struct vk_console_end *vk_console_end_open(struct vk_queue *q, int fd, int event
 	if (!end)
 		return ERR_PTR(-ENOMEM);
 	end->q = q;
+	end->cred = get_current_cred();
 	end->events = (vk_console_transmits(q) ? EPOLLOUT : EPOLLIN) | EPOLLERR | EPOLLHUP;
 	INIT_DELAYED_WORK(&end->retry, vk_console_retry);
 	if (event_fd != -1) {
@@ -163,7 +188,7 @@ close:
  * @end: end that no queue has, or NULL
  *
  * No callback touches the end any more when this returns: remove_wait_queue() takes the lock
- * that they run under, and one that stored NULL for ->wqh is through with it.
+ * that they run under.
  */
 void vk_console_end_close(struct vk_console_end *end)
 {
@@ -175,6 +200,7 @@ void vk_console_end_close(struct vk_console_end *end)
 		fput(end->file);
 	if (end->event)
 		eventfd_ctx_put(end->event);
+	put_cred(end->cred);
 	kfree(end);
 }
 
@@ -203,14 +229,58 @@ static ssize_t vk_console_result(ssize_t ret)
 	}
 }
 
-/*
- * At most a budget's bytes. Its position is the file's own, as for write(2): the VMM
- * writes to it as well.
- */
+/* As vfs_iter_write(), which would wait for a frozen file system. */
+static ssize_t vk_console_write_regular(struct file *file, struct iov_iter *from, loff_t *pos)
+{
+	struct kiocb kiocb;
+	ssize_t ret;
+
+	if (!file_start_write_trylock(file))
+		return -EAGAIN;
+	init_sync_kiocb(&kiocb, file);
+	kiocb.ki_pos = *pos;
+	ret = file->f_op->write_iter(&kiocb, from);
+	if (ret > 0) {
+		*pos = kiocb.ki_pos;
+		fsnotify_modify(file);
+	}
+	file_end_write(file);
+	return ret;
+}
+
+static ssize_t vk_console_transfer(struct file *file, struct iov_iter *iter, loff_t *pos,
+				   int flags, bool out)
+{
+	if (!out)
+		return vfs_iter_read(file, iter, pos, (__force rwf_t)flags);
+	if (S_ISREG(file_inode(file)->i_mode))
+		return vk_console_write_regular(file, iter, pos);
+	return vk_iter_write(file, iter, pos, (__force rwf_t)flags);
+}
+
+/* Its position is the file's own, and guarded as by write(2): the VMM writes to it as well. */
+static ssize_t vk_console_transfer_at(struct file *file, struct iov_iter *iter, int flags,
+				      bool out)
+{
+	loff_t pos;
+	ssize_t ret;
+
+	if (file->f_mode & FMODE_STREAM)
+		return vk_console_transfer(file, iter, NULL, flags, out);
+	if (file->f_mode & FMODE_ATOMIC_POS && !mutex_trylock(&file->f_pos_lock))
+		return -EAGAIN;
+	pos = file->f_pos;
+	ret = vk_console_transfer(file, iter, &pos, flags, out);
+	if (ret > 0)
+		file->f_pos = pos;
+	if (file->f_mode & FMODE_ATOMIC_POS)
+		mutex_unlock(&file->f_pos_lock);
+	return ret;
+}
+
+/* At most a budget's bytes. */
 static ssize_t vk_console_move(struct vk_console_end *end, struct iov_iter *iter, bool out)
 {
-	bool seekable = !(end->file->f_mode & FMODE_STREAM);
-	loff_t pos = seekable ? end->file->f_pos : 0, *ppos = seekable ? &pos : NULL;
 	int flags = vk_console_flags(end->file);
 	const struct cred *old;
 	ssize_t ret;
@@ -218,12 +288,9 @@ static ssize_t vk_console_move(struct vk_console_end *end, struct iov_iter *iter
 	if (flags < 0)
 		return flags;
 	iov_iter_truncate(iter, VK_BUDGET_BYTES);
-	old = override_creds(end->file->f_cred);
-	ret = out ? vk_iter_write(end->file, iter, ppos, (__force rwf_t)flags) :
-		    vfs_iter_read(end->file, iter, ppos, (__force rwf_t)flags);
+	old = override_creds(end->cred);
+	ret = vk_console_transfer_at(end->file, iter, flags, out);
 	revert_creds(old);
-	if (ret > 0 && seekable)
-		end->file->f_pos = pos;
 	if (ret > 0) {
 		WRITE_ONCE(end->waits, false);
 		end->error = 0;
