@@ -360,6 +360,7 @@ static int vk_blk_serve(struct vk_queue *q, struct vk_req *req)
 	breq->in_bytes = req->token.in_bytes;
 	breq->bytes = 0;
 	breq->status = vk_blk_status_at(q);
+	atomic_set(&breq->ref, 1);
 
 	if (breq->type == VIRTIO_BLK_T_IN || breq->type == VIRTIO_BLK_T_OUT) {
 		/* Their pages are found by address: that the header was read need but count. */

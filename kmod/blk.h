@@ -58,6 +58,7 @@ struct vk_blk_config {
 /* [D] all but @config, @nowait and @lost; changed while no queue runs, so workers may read. */
 struct vk_blk {
 	struct file *file;		/* NULL: none */
+	const struct cred *cred;	/* of who set it */
 	struct block_device *bdev;	/* of @file, NULL for a regular file */
 	bool direct;			/* opened with O_DIRECT */
 	u32 addr_mask;			/* ... which wants buffers aligned so, */
@@ -116,6 +117,7 @@ struct vk_blk_req {
 	u32 nr_ranges;
 
 	long result;			/* 0 or bytes, or -errno: from [B] to [W] */
+	atomic_t ref;			/* [B] the backend's, and the work's as long as it runs */
 
 	/* In the workqueue, on whose account. */
 	struct work_struct work;

@@ -6,6 +6,7 @@
  * out: struct vk_blk, which requests go by
  */
 #include <linux/blkdev.h>
+#include <linux/cred.h>
 #include <linux/file.h>
 #include <linux/magic.h>
 #include <linux/slab.h>
@@ -23,6 +24,7 @@ static void vk_blk_detach(struct vk_blk *blk)
 	destroy_workqueue(blk->reads);
 	destroy_workqueue(blk->others);
 	fput(blk->file);
+	put_cred(blk->cred);
 	blk->file = NULL;
 	blk->bdev = NULL;
 }
@@ -79,6 +81,7 @@ static int vk_blk_attach(struct vk_dev *dev, struct file *file)
 	blk->reads = reads;
 	blk->others = others;
 	blk->file = file;
+	blk->cred = get_current_cred();
 	if (S_ISBLK(file_inode(file)->i_mode))
 		blk->bdev = I_BDEV(file->f_mapping->host);
 	blk->in_memory = vk_blk_is_in_memory(file);

@@ -13,18 +13,26 @@
  * submitted again from the workqueue, which may wait.
  *
  * Work is done on the owner's account: pages of the cache are charged to the memory
- * cgroup of the worker, and bios go by its I/O cgroup.
+ * cgroup of the worker, and bios go by its I/O cgroup; what a file system allows (quotas,
+ * reserved blocks), it allows to who set the file.
  */
 #include <linux/blkdev.h>
 #include <linux/task_io_accounting_ops.h>
 
 #include "blk.h"
 
+/* The last one to be through with the request hands it to the worker. Context: any, irqs off too. */
+static void vk_blk_put(struct vk_blk_req *breq)
+{
+	if (atomic_dec_and_test(&breq->ref))
+		vk_req_done(&breq->req, 0);
+}
+
 /* Context: any, irqs off too. */
 static void vk_blk_done(struct vk_blk_req *breq, long result)
 {
 	breq->result = result;
-	vk_req_done(&breq->req, 0);
+	vk_blk_put(breq);
 }
 
 /* ---- By bio ---- */
@@ -255,6 +263,8 @@ long vk_blk_submit_work(struct vk_blk_req *breq)
 	struct vk_blk *blk = breq->blk;
 
 	breq->tried_nowait = false;
+	/* A file system may look at its kiocb after that has ended: here, that is not us. */
+	atomic_set(&breq->ref, 2);
 	vk_account_get(&breq->account);
 	queue_work(breq->type == VIRTIO_BLK_T_IN ? blk->reads : blk->others, &breq->work);
 	return -EIOCBQUEUED;
@@ -278,13 +288,14 @@ static long vk_blk_do_work(struct vk_blk_req *breq)
 void vk_blk_work(struct work_struct *work)
 {
 	struct vk_blk_req *breq = container_of(work, struct vk_blk_req, work);
-	struct vk_account account = breq->account;
+	const struct cred *old = override_creds(breq->blk->cred);
 	long ret;
 
-	vk_account_enter(&account);
+	vk_account_enter(&breq->account);
 	ret = vk_blk_do_work(breq);
-	vk_account_leave(&account);
-	/* Else it is not ours any more. */
+	vk_account_leave(&breq->account);
+	revert_creds(old);
 	if (ret != -EIOCBQUEUED)
 		vk_blk_done(breq, ret);
+	vk_blk_put(breq);
 }
