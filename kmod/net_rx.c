@@ -26,15 +26,15 @@ static u32 vk_net_rx_ring_bytes(void *packet)
 }
 
 /* A packet of a socket stays in its queue, where its owner may still take it from us. */
-static u32 vk_net_rx_sock_bytes(struct sock *sk)
+static int vk_net_rx_sock_bytes(struct sock *sk)
 {
 	struct sk_buff_head *queue = &sk->sk_receive_queue;
 	struct sk_buff *skb;
 	unsigned long flags;
-	u32 bytes = 0;
+	int bytes = -1;
 
 	if (skb_queue_empty_lockless(queue))
-		return 0;
+		return -1;
 	spin_lock_irqsave(&queue->lock, flags);
 	skb = skb_peek(queue);
 	if (skb)
@@ -43,8 +43,8 @@ static u32 vk_net_rx_sock_bytes(struct sock *sk)
 	return bytes;
 }
 
-/* Bytes of the frame that is next, without a header; 0 if there is none. */
-static u32 vk_net_rx_peek(struct vk_net *net, struct vk_net_backend *b)
+/* Bytes of the frame that is next, without a header; -1 if there is none. */
+static int vk_net_rx_peek(struct vk_net *net, struct vk_net_backend *b)
 {
 	if (!b->ring)
 		return vk_net_rx_sock_bytes(b->sock->sk);
@@ -53,7 +53,7 @@ static u32 vk_net_rx_peek(struct vk_net *net, struct vk_net_backend *b)
 		net->nr_packets = ptr_ring_consume_batched(b->ring, net->packets,
 							   VK_NET_BATCH);
 		if (!net->nr_packets)
-			return 0;
+			return -1;
 	}
 	return vk_net_rx_ring_bytes(net->packets[net->next]);
 }
@@ -150,6 +150,8 @@ static int vk_net_rx_gather(struct vk_queue *q, u32 bytes)
 		/* A driver whose whole ring is too small cannot add to it. */
 		if (net->nr_heads == max || nr_desc >= q->num)
 			return -ENOSPC;
+		/* Of empty descriptors a chain may have as many as two rings. */
+		cond_resched();
 		ret = vk_net_rx_pop(q, &c);
 		/* Of a chain that alone is too long nothing can be made. */
 		if (ret == -E2BIG && nr_segs)
@@ -274,8 +276,7 @@ int vk_net_rx_drain(struct vk_queue *q, struct vk_budget *budget)
 	struct vk_net_queue *nq = vk_net_queue(q);
 	struct vk_net_backend *b = nq->backend;
 	struct vk_net *net = q->dev->priv;
-	u32 bytes;
-	int ret;
+	int bytes, ret;
 
 	WRITE_ONCE(b->waits, false);
 	for (; !vk_queue_spent(budget); budget->requests++) {
@@ -283,10 +284,15 @@ int vk_net_rx_drain(struct vk_queue *q, struct vk_budget *budget)
 		if (ret)
 			return ret;
 		bytes = vk_net_rx_peek(net, b);
-		if (!bytes) {
+		if (bytes < 0) {
 			if (vk_net_backend_wait_rx(b))
 				continue;
 			return VK_DRAIN_WAITS;
+		}
+		/* No frame is empty, but a packet socket may be told of one, and would be for ever. */
+		if (!bytes) {
+			vk_net_rx_drop(q, b);
+			continue;
 		}
 		bytes += nq->own_hdr + nq->sock_hdr;
 		ret = vk_net_rx_gather(q, bytes);
