@@ -199,7 +199,12 @@ struct vk_task {
 static inline int vk_task_main(void *data)
 {
 	struct vk_task *task = data;
+#ifdef CONFIG_MEMCG
+	struct cgroup_subsys_state *memory = task_get_css(task->owner, memory_cgrp_id);
 
+	/* Being in the cgroup is not enough for a kthread's allocations. */
+	set_active_memcg(mem_cgroup_from_css(memory));
+#endif
 	allow_kernel_signal(SIGKILL);	/* for vk_task_stop() */
 	kthread_use_mm(task->mm);
 	task->error = cgroup_attach_task_all(task->owner, current);
@@ -215,6 +220,10 @@ static inline int vk_task_main(void *data)
 	}
 	__set_current_state(TASK_RUNNING);
 	kthread_unuse_mm(task->mm);
+#ifdef CONFIG_MEMCG
+	set_active_memcg(NULL);
+	css_put(memory);
+#endif
 	return 0;
 }
 
