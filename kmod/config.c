@@ -211,7 +211,7 @@ int vk_config_set_busyloop(struct vk_queue *q, u32 timeout_us)
 	if (mutex_lock_killable(&q->lock))
 		return -EINTR;
 	q->poll.timeout_us = timeout_us;
-	q->poll.window_ns = min(q->poll.window_ns, (u64)timeout_us * NSEC_PER_USEC);
+	q->poll.window_ns = min(q->poll.window_ns, vk_poll_timeout_ns(q));
 	mutex_unlock(&q->lock);
 	return 0;
 }

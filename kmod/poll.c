@@ -4,7 +4,12 @@
  * the driver is asked for a kick. While it is watched, kicks are not wanted, which
  * spares the guest an exit and us a wake-up.
  *
- * in:  VHOST_SET_VRING_BUSYLOOP_TIMEOUT; queues that a pass left empty
+ * For how long at most is the owner's to say. Where that is less, it is as long as the
+ * worker's wake-ups for this queue were seen to take: sleeping costs the driver that
+ * much, so a look in vain at most doubles it. A queue that waits for its backend is an
+ * exception, since no kick and no exit is spared.
+ *
+ * in:  VHOST_SET_VRING_BUSYLOOP_TIMEOUT; queues that a pass left empty; wake-ups
  * out: passes over those in which work came in; notifications enabled on the others
  *
  * It adapts, as ring/vring_poll.h says: what counts is the time from when the queue ran
@@ -16,6 +21,7 @@
  * nobody waits for a queue that is but watched. It never sleeps while one is. It
  * gives up, as for a miss, when somebody else wants the CPU.
  */
+#include <linux/moduleparam.h>
 #include <linux/sched.h>
 #include <linux/sched/clock.h>
 #include <linux/sched/signal.h>
@@ -26,23 +32,46 @@
 /* The worker looks at its other duties (its list, its end) at least so often. */
 #define VK_POLL_ROUND_NS	200000
 
+/*
+ * The longest wake-up that is believed: beyond, it was a CPU that had other things to
+ * do. As long as KVM by default polls for a halted vCPU (halt_poll_ns).
+ */
+#define VK_POLL_WAKEUP_MAX_NS	200000
+
+static bool vk_poll_wakeups = true;
+module_param_named(poll_wakeups, vk_poll_wakeups, bool, 0644);
+MODULE_PARM_DESC(poll_wakeups,
+		 "watch a queue that ran empty for as long as waking its worker takes (default: Y)");
+
 /* Context: queue->lock held */
 u64 vk_poll_timeout_ns(const struct vk_queue *q)
 {
-	return (u64)q->poll.timeout_us * NSEC_PER_USEC;
+	u64 ns = (u64)q->poll.timeout_us * NSEC_PER_USEC;
+
+	return READ_ONCE(vk_poll_wakeups) ? max_t(u64, ns, q->poll.wakeup_ns) : ns;
+}
+
+/* The worker slept, and was woken for the queue at @since. */
+void vk_poll_woken(struct vk_queue *q, u64 since)
+{
+	s64 ns = local_clock() - since;		/* clocks of CPUs may differ a bit */
+
+	lockdep_assert_held(&q->lock);
+	ns = clamp_t(s64, ns, 0, VK_POLL_WAKEUP_MAX_NS);
+	q->poll.wakeup_ns += (ns - q->poll.wakeup_ns) / 8;
 }
 
 /*
- * The queue ran empty, and notifications are off. Return: true if it is watched from
- * now on; false if notifications are to be enabled.
+ * The queue ran empty, and notifications are off. @waits: for its backend. Return: true
+ * if it is watched from now on; false if notifications are to be enabled.
  */
-bool vk_poll_begin(struct vk_queue *q, struct vk_worker *worker)
+bool vk_poll_begin(struct vk_queue *q, struct vk_worker *worker, bool waits)
 {
 	lockdep_assert_held(&q->lock);
 	if (!q->poll.idle)
 		q->poll.idle_since = local_clock();
 	q->poll.idle = true;
-	if (!q->poll.window_ns)
+	if (!q->poll.window_ns || (waits && !q->poll.timeout_us))
 		return false;
 	WRITE_ONCE(q->poll.active, true);
 	worker->polls = true;
@@ -78,8 +107,10 @@ static bool vk_poll_has_work(struct vk_queue *q)
 
 	if (class->has_work)
 		return class->has_work(q);
+	if (!llist_empty(&q->done))
+		return true;
 	/* Junk in the ring counts as work: the pass will tell. */
-	return !llist_empty(&q->done) || vring_has_avail(&q->vring);
+	return vk_req_get(q) && vring_has_avail(&q->vring);
 }
 
 /* One look. Return: whether to look again. */

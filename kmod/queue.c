@@ -267,7 +267,7 @@ static int vk_queue_pass(struct vk_queue *q, struct vk_worker *worker, u64 since
 			more = 0;
 		/* All requests are in flight: the next completion leads here again. */
 		full = !more && !vk_req_get(q);
-		if (more || (!few && vk_poll_begin(q, worker)) || full || waits) {
+		if (more || (!few && vk_poll_begin(q, worker, waits)) || full || waits) {
 			/* What came before an error is the driver's to have. */
 			err = vk_queue_flush(q);
 			if (more > 0)
@@ -349,6 +349,9 @@ void vk_queue_run_locked(struct vk_queue *q, struct vk_worker *worker, u64 since
 void vk_queue_run(struct vk_queue *q, struct vk_worker *worker, u64 since)
 {
 	mutex_lock(&q->lock);
+	if (worker->slept)
+		vk_poll_woken(q, since);
+	worker->slept = false;
 	/* Under the lock, which who moves the queue has: else it is another worker's by now. */
 	if (rcu_access_pointer(q->worker) == worker)
 		vk_queue_run_locked(q, worker, since);

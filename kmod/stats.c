@@ -47,6 +47,7 @@ int vk_stats_get(struct vk_queue *q, struct vkick_stats *s)
 	memcpy(s->pop_to_used_ns, q->latency.count, sizeof(s->pop_to_used_ns));
 	s->calls_held = from->calls_held;
 	s->calls_in_vain = from->calls_in_vain;
+	s->wakeup_ns = q->poll.wakeup_ns;
 	mutex_unlock(&q->lock);
 	return 0;
 }
@@ -63,9 +64,9 @@ static void vk_stats_show_queue(struct seq_file *m, const struct vkick_stats *s)
 		   s->calls, s->calls_suppressed, s->calls_held, s->calls_in_vain);
 	seq_printf(m, "  rechecks %llu budget_exhausted %llu\n", s->rechecks,
 		   s->budget_exhausted);
-	seq_printf(m, "  poll_hits %llu poll_misses %llu poll_window_ns %llu in_flight %llu dropped %llu\n",
-		   s->poll_hits, s->poll_misses, s->poll_window_ns, s->in_flight,
-		   s->dropped);
+	seq_printf(m, "  poll_hits %llu poll_misses %llu poll_window_ns %llu wakeup_ns %llu\n",
+		   s->poll_hits, s->poll_misses, s->poll_window_ns, s->wakeup_ns);
+	seq_printf(m, "  in_flight %llu dropped %llu\n", s->in_flight, s->dropped);
 	for (i = 0; i < VKICK_HIST_BUCKETS; i++)
 		if (s->kick_to_used_ns[i])
 			seq_printf(m, "  kick_to_used >= %llu ns: %llu\n",

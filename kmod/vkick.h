@@ -292,7 +292,8 @@ struct vk_stats {
 
 /* Busy polling, see poll.c. */
 struct vk_poll {
-	u32 timeout_us;			/* [Q] as the owner set it; 0: never poll */
+	u32 timeout_us;			/* [Q] as the owner set it; 0: as a wake-up takes */
+	u32 wakeup_ns;			/* [Q] how long the worker's wake-ups for it take */
 	bool active;			/* [Q] the worker watches the queue */
 	u64 window_ns;			/* [Q] for how long, the next time */
 	bool idle;			/* [Q] the last pass found nothing more */
@@ -367,6 +368,7 @@ struct vk_worker {
 	bool had_queues;		/* [D] somebody may be about to wake it */
 	bool others_wait;		/* [W] queues of the present round are left */
 	bool polls;			/* [W] some queue may be watched, see poll.c */
+	bool slept;			/* [W] since it ran a queue */
 	bool killed;			/* [A] the thread ended with its owner */
 };
 
@@ -459,9 +461,10 @@ bool vk_queue_spent(const struct vk_budget *budget);
 int vk_queue_push(struct vk_queue *q, struct vring_token token, u32 written);
 int vk_queue_flush_batch(struct vk_queue *q);
 
-/* poll.c. Context: worker, owner's mm; all but poll_all: queue->lock held */
+/* poll.c. Context: worker, owner's mm; all but poll_all: queue->lock held; timeout: any */
 u64 vk_poll_timeout_ns(const struct vk_queue *q);
-bool vk_poll_begin(struct vk_queue *q, struct vk_worker *worker);
+bool vk_poll_begin(struct vk_queue *q, struct vk_worker *worker, bool waits);
+void vk_poll_woken(struct vk_queue *q, u64 since);
 void vk_poll_work_came(struct vk_queue *q, u64 when);
 void vk_poll_stop(struct vk_queue *q);
 void vk_poll_all(struct vk_worker *worker);

@@ -98,8 +98,10 @@ static bool vk_worker_work(void *data)
 	struct llist_node *list;
 
 	list = llist_del_all(&worker->runnable);
-	if (!list && !worker->polls)
+	if (!list && !worker->polls) {
+		worker->slept = true;
 		return false;
+	}
 	__set_current_state(TASK_RUNNING);
 	if (!vk_task_enter(worker->task))
 		return true;

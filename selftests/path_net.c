@@ -367,6 +367,24 @@ TEST_F(edge, waiting_frames_are_shown_by_the_batch)
 	EXPECT_LE(4, after.calls + after.calls_suppressed - before.calls - before.calls_suppressed);
 }
 
+/* No kick is spared by that: the backend's wake-up costs its sender as little as a look. */
+TEST_F(edge, queue_that_waits_for_its_backend_is_watched_only_if_asked_for)
+{
+	struct net *n = &self->n;
+	struct vkick_stats s;
+	int i;
+
+	for (i = 0; i < 200; i++) {
+		net_offer(n, 0, n->hdr + 60, 1, 0);
+		net_fill(n, self->frame, 60);
+		net_peer_send(n, self->frame, 60);
+		net_expect(n, self->frame, 60, n->hdr + 60);
+	}
+	s = vdev_get_stats(n->r.fd, NET_RX);
+	EXPECT_EQ(200, s.requests);
+	EXPECT_EQ(0, s.poll_misses);
+}
+
 /* Watched, rather than kicked for: nothing else is different. */
 TEST_F(edge, polled_queues_lose_nothing)
 {

@@ -36,11 +36,28 @@ TEST_F(poll, driver_that_answers_within_the_window_seldom_kicks)
 	EXPECT_EQ(2000, b.requests - a.requests);
 }
 
-TEST_F(poll, without_a_timeout_nothing_is_polled)
+TEST_F(poll, without_a_timeout_a_queue_is_watched_as_long_as_a_wakeup_takes)
+{
+	struct deadline end = deadline_in(DEADLINE_MS);
+	struct vkick_stats s;
+
+	drv_disable_call(&self->q->drv);
+	do {
+		ASSERT_FALSE(deadline_passed(&end));
+		polled_request(self->q);
+		s = vdev_get_stats(self->r.fd, 0);
+		ASSERT_GE(200000, s.wakeup_ns);
+		ASSERT_GE(200000, s.poll_window_ns);
+	} while (s.poll_hits < 100);
+	EXPECT_LT(0, s.wakeup_ns);
+}
+
+TEST_F(poll, without_a_timeout_nothing_is_polled_if_that_is_off)
 {
 	struct vkick_stats s;
 	int i;
 
+	polled_wakeups(false);
 	drv_disable_call(&self->q->drv);
 	for (i = 0; i < 500; i++)
 		polled_request(self->q);
@@ -69,6 +86,7 @@ TEST_F(poll, window_is_never_above_the_timeout)
 		polled_request(self->q);
 		ASSERT_GE(50000000, vdev_get_stats(self->r.fd, 0).poll_window_ns);
 	}
+	polled_wakeups(false);
 	vdev_set_poll(self->r.fd, 0, 20);
 	for (i = 0; i < 200; i++) {
 		polled_request(self->q);

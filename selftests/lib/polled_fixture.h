@@ -20,6 +20,7 @@
 										\
 		rig_open(&self->r, &conf);					\
 		self->q = &self->r.q[0];					\
+		polled_wakeups(true);						\
 		polled_keep_apart();						\
 		rig_start(&self->r);						\
 	}									\

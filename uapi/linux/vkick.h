@@ -205,7 +205,8 @@ static inline __u32 vkick_latency_bucket(__u64 ns)
  * @poll_hits: times that polling found work before its time was up
  * @poll_misses: times that it did not
  * @poll_window_ns: for how long the queue is polled at present, at most what
- *	VHOST_SET_VRING_BUSYLOOP_TIMEOUT allows; 0: polling does not pay
+ *	VHOST_SET_VRING_BUSYLOOP_TIMEOUT allows, or @wakeup_ns if that is more; 0: polling
+ *	does not pay
  * @in_flight: requests that the class has not completed
  * @dropped: of class net: packets that were lost, since they were too short or too long,
  *	since the backend refused them, or since no buffers of the driver's could hold them.
@@ -220,6 +221,8 @@ static inline __u32 vkick_latency_bucket(__u64 ns)
  *	stands for all that was used until it was made
  * @calls_in_vain: of these, the ones that were made because nothing came any more: the
  *	driver waited for them, most likely
+ * @wakeup_ns: how long it takes at present from a kick or completion until the worker runs,
+ *	if it slept: up to 200000, a moving average
  *
  * Counters start at 0 with VHOST_SET_OWNER and survive stops.
  */
@@ -246,6 +249,7 @@ struct vkick_stats {
 	__aligned_u64 pop_to_used_ns[VKICK_LATENCY_BUCKETS];
 	__aligned_u64 calls_held;
 	__aligned_u64 calls_in_vain;
+	__aligned_u64 wakeup_ns;
 };
 
 /* The longest @latency_ns of struct vkick_null_latency. */
