@@ -13,8 +13,8 @@
  *
  * The thread is a vhost_task where the kernel has that: a thread of the owner's
  * process, counted against its limits, and gone when the owner is killed. Else it
- * is a kthread that borrows the owner's mm, and notices at its next piece of work
- * that the owner is dead.
+ * is a kthread that borrows the owner's mm, and notices at its next piece of work, or
+ * seconds later, that the owner is dead.
  */
 #ifndef VK_COMPAT_H
 #define VK_COMPAT_H
@@ -196,6 +196,15 @@ struct vk_task {
 	bool dead;			/* the thread's own */
 };
 
+/* Nothing tells a kthread that the owner died: it looks so often, if it has nothing to do. */
+#define VK_TASK_LOOK_JIFFIES	(5 * HZ)
+
+static inline void vk_task_died(struct vk_task *task)
+{
+	task->dead = true;
+	task->killed(task->data);
+}
+
 static inline int vk_task_main(void *data)
 {
 	struct vk_task *task = data;
@@ -215,8 +224,14 @@ static inline int vk_task_main(void *data)
 		set_current_state(TASK_INTERRUPTIBLE);
 		if (kthread_should_stop())
 			break;
-		if (task->dead || !task->work(task->data))
+		if (task->dead) {
 			schedule();
+		} else if (!atomic_read(&task->mm->mm_users)) {
+			__set_current_state(TASK_RUNNING);
+			vk_task_died(task);
+		} else if (!task->work(task->data)) {
+			schedule_timeout(VK_TASK_LOOK_JIFFIES);
+		}
 	}
 	__set_current_state(TASK_RUNNING);
 	kthread_unuse_mm(task->mm);
@@ -289,10 +304,8 @@ static inline bool vk_task_enter(struct vk_task *task)
 {
 	if (mmget_not_zero(task->mm))
 		return true;
-	if (!task->dead) {
-		task->dead = true;
-		task->killed(task->data);
-	}
+	if (!task->dead)
+		vk_task_died(task);
 	return false;
 }
 

@@ -12,19 +12,6 @@
 
 #include "console.h"
 
-static int vk_console_open(struct vk_dev *dev)
-{
-	struct vk_console *con = kzalloc(sizeof(*con), GFP_KERNEL_ACCOUNT);
-
-	dev->priv = con;
-	return con ? 0 : -ENOMEM;
-}
-
-static void vk_console_release(struct vk_dev *dev)
-{
-	kfree(dev->priv);
-}
-
 /* Puts @end, which may be NULL, in the place of the queue's. Return: that */
 static struct vk_console_end *vk_console_exchange(struct vk_queue *q,
 						  struct vk_console_end *end)
@@ -37,6 +24,7 @@ static struct vk_console_end *vk_console_exchange(struct vk_queue *q,
 	return old;
 }
 
+/* Queues that run break. */
 static void vk_console_disown(struct vk_dev *dev)
 {
 	struct vk_console_end *old;
@@ -50,6 +38,43 @@ static void vk_console_disown(struct vk_dev *dev)
 		mutex_unlock(&q->lock);
 		vk_console_end_close(old);
 	}
+}
+
+/*
+ * A socket of a port's may have been sent the device itself, by its other end: they hold
+ * each other, and no close() comes.
+ */
+static void vk_console_orphaned(struct work_struct *work)
+{
+	vk_console_disown(container_of(work, struct vk_console, orphaned)->dev);
+}
+
+/* Not here: the device may go with its files, and waits for its workers then. */
+static void vk_console_orphan(struct vk_dev *dev)
+{
+	struct vk_console *con = dev->priv;
+
+	queue_work(system_unbound_wq, &con->orphaned);
+}
+
+static int vk_console_open(struct vk_dev *dev)
+{
+	struct vk_console *con = kzalloc(sizeof(*con), GFP_KERNEL_ACCOUNT);
+
+	if (!con)
+		return -ENOMEM;
+	con->dev = dev;
+	INIT_WORK(&con->orphaned, vk_console_orphaned);
+	dev->priv = con;
+	return 0;
+}
+
+static void vk_console_release(struct vk_dev *dev)
+{
+	struct vk_console *con = dev->priv;
+
+	cancel_work_sync(&con->orphaned);
+	kfree(con);
 }
 
 /* 5.3.2: port 0 has queues 0 and 1, the control queues follow, then all other ports. */
@@ -146,13 +171,13 @@ static int vk_console_get_port(struct vk_dev *dev, void __user *uarg)
 		return err;
 	in = vk_console_end(rx);
 	out = vk_console_end(tx);
-	if (in) {
+	if (in && out) {
 		arg.in_error = -in->error;
 		arg.out_error = -out->error;
 		arg.out_skip = out->skip;
 	}
 	vk_console_unlock(rx, tx);
-	if (!in)
+	if (!in || !out)
 		return -ENODEV;
 	arg.size = min_t(u32, size, sizeof(arg));
 	arg.port = port;
@@ -168,7 +193,9 @@ static int vk_console_drain(struct vk_queue *q, struct vk_budget *budget)
 /* While its file is not ready, what is in the ring is no work. */
 static bool vk_console_has_work(struct vk_queue *q)
 {
-	return !READ_ONCE(vk_console_end(q)->waits) && vring_has_avail(&q->vring);
+	const struct vk_console_end *end = vk_console_end(q);
+
+	return (!end || !READ_ONCE(end->waits)) && vring_has_avail(&q->vring);
 }
 
 static const struct vk_class_ioctl vk_console_ioctls[] = {
@@ -184,6 +211,7 @@ const struct vk_class vk_console_class = {
 	.open = vk_console_open,
 	.release = vk_console_release,
 	.disown = vk_console_disown,
+	.orphan = vk_console_orphan,
 	.ioctls = vk_console_ioctls,
 	.start = vk_console_start,
 	.drain = vk_console_drain,

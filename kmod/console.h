@@ -9,8 +9,8 @@
  *
  * Objects and lifetimes. A port has two ends, one for each queue: what the driver writes
  * goes to the file of the one, what it reads comes from that of the other. An end is made
- * by VKICK_CONSOLE_SET_PORT and ended by the next one, or as the owner goes; it changes
- * only while the queue is stopped. It holds its file, and so the wait queues that it is on.
+ * by VKICK_CONSOLE_SET_PORT and ended by the next one, or as the owner goes or dies; until
+ * then it changes only while the queue is stopped. It holds its file, and so the wait queues that it is on.
  *
  * No file is waited for by the worker. One that is not ready wakes its queue when it is:
  *
@@ -82,9 +82,13 @@ struct vk_console_end {
 
 /**
  * struct vk_console - a device
- * @end: [Q] by queue; NULL: the port was not set
+ * @dev: it
+ * @orphaned: lets go of all files, since the owner is dead
+ * @end: [Q] by queue; NULL: the port was not set, or its owner is dead
  */
 struct vk_console {
+	struct vk_dev *dev;
+	struct work_struct orphaned;
 	struct vk_console_end *end[VK_CONSOLE_QUEUES];
 };
 

@@ -93,6 +93,8 @@ int vk_console_tx_drain(struct vk_queue *q, struct vk_budget *budget)
 	struct vk_console_end *end = vk_console_end(q);
 	int err;
 
+	if (!end)
+		return -ENODEV;
 	WRITE_ONCE(end->waits, false);
 	while (!vk_queue_spent(budget)) {
 		err = vk_queue_flush_batch(q);
@@ -154,6 +156,8 @@ int vk_console_rx_drain(struct vk_queue *q, struct vk_budget *budget)
 	struct vk_console_end *end = vk_console_end(q);
 	int ret;
 
+	if (!end)
+		return -ENODEV;
 	/* Nothing will ever come. */
 	WRITE_ONCE(end->waits, !end->file);
 	if (!end->file)

@@ -219,6 +219,8 @@ struct vk_class_ioctl {
  * @open: optional; make dev->priv. Context: open(2). Return: 0 or -errno
  * @release: optional; undo @open. No queue runs, and none will
  * @disown: optional; forget what the owner set. No queue runs
+ * @orphan: optional; the owner died, and a worker of it with it. Context: that worker, or
+ *	what is left of it; must not wait for it
  * @ioctls: optional; the class's own, up to one with @fn NULL
  * @start: optional; a queue of it is to start. Return: 0 or -errno, and then it does not
  * @req_init: with @req_bytes: prepare a request's memory, once
@@ -251,6 +253,7 @@ struct vk_class {
 	int (*open)(struct vk_dev *dev);
 	void (*release)(struct vk_dev *dev);
 	void (*disown)(struct vk_dev *dev);
+	void (*orphan)(struct vk_dev *dev);
 	const struct vk_class_ioctl *ioctls;
 	int (*start)(struct vk_queue *q);
 	void (*req_init)(struct vk_req *req);

@@ -129,6 +129,8 @@ static void vk_worker_killed(void *data)
 	WRITE_ONCE(worker->killed, true);
 	for (i = 0; i < dev->class->nvqs; i++)
 		wake_up_all(&dev->vqs[i].settled);
+	if (dev->class->orphan)
+		dev->class->orphan(dev);
 }
 
 /* Whether nobody will serve the queue any more. Context: any */

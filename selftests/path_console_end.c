@@ -13,6 +13,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "lib/port.h"
 
@@ -163,7 +164,7 @@ TEST_F(end, files_that_are_the_kernels_own_are_refused)
 	struct port *p = &self->p;
 	int fds[] = {
 		open("/proc/sys/kernel/printk", O_RDWR),
-		open("/sys/module/vkick/parameters/poll_wakeups", O_RDWR),
+		open("/sys/kernel/rcu_expedited", O_RDWR),
 		socket(AF_NETLINK, SOCK_RAW, NETLINK_GENERIC),
 	};
 	size_t i;
@@ -372,6 +373,59 @@ TEST_F(end, info_names_the_class)
 	EXPECT_STREQ("console", i.class_name);
 	EXPECT_EQ(3, i.device_id);
 	EXPECT_EQ(64, i.nvqs);
+}
+
+/* ---- Owners ---- */
+
+static long module_users(void)
+{
+	FILE *f = fopen("/sys/module/vkick/refcnt", "r");
+	long n;
+
+	CHECK(f && fscanf(f, "%ld", &n) == 1, "refcnt");
+	fclose(f);
+	return n;
+}
+
+static void send_fd(int sock, int fd)
+{
+	union { struct cmsghdr head; char room[CMSG_SPACE(sizeof(fd))]; } c = { 0 };
+	struct iovec iov = { "x", 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = &c, .msg_controllen = sizeof(c),
+	};
+
+	c.head = (struct cmsghdr) { CMSG_LEN(sizeof(fd)), SOL_SOCKET, SCM_RIGHTS };
+	memcpy(CMSG_DATA(&c.head), &fd, sizeof(fd));
+	CHECK(sendmsg(sock, &msg, 0) == 1, "SCM_RIGHTS");
+}
+
+/* They hold each other, and nobody is left to close either. */
+TEST(device_that_lies_in_a_socket_of_its_own_goes_with_its_owner)
+{
+	struct vkick_console_port arg = { .out_fd = -1, .event_fd = -1 };
+	struct deadline end = deadline_in(DEADLINE_MS);
+	long before = module_users();
+	int pair[2], fd, never = ev_new();
+	pid_t pid = fork();
+
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		fd = vdev_open("console");
+		vdev_set_owner(fd);
+		CHECK(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), "socketpair");
+		arg.in_fd = pair[1];
+		CHECK(!__port_set(fd, &arg), "SET_PORT");
+		send_fd(pair[0], fd);
+		_exit(0);
+	}
+	ASSERT_EQ(pid, waitpid(pid, NULL, 0));
+	while (module_users() != before) {
+		ASSERT_FALSE(deadline_passed(&end));
+		ev_wait(never, QUIET_MS);
+	}
+	close(never);
 }
 
 TEST_HARNESS_MAIN
