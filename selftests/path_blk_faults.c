@@ -264,7 +264,7 @@ TEST_F(faults, of_a_write_are_its_own_with_write_through)
 /* Writes take a second, and then fail where there is no disk below; flushes do not. */
 static struct backend make_slow_with_holes(FIXTURE_DATA(faults) *self)
 {
-	struct backend holes = make_with_holes(&self->null);
+	struct backend holes = faulty_holes(&self->null);
 
 	return dm_make1("slow", SECTORS, "delay", "%s 0 0 %s 0 1000 %s 0 0", holes.path,
 			holes.path, holes.path);
@@ -279,7 +279,7 @@ static void do_together(FIXTURE_DATA(faults) *self, u32 type, struct batch *othe
 	batch_begin(other, &self->d, 1, NEW);
 	for (i = 0; i < TOGETHER; i++)
 		batch_add(i % 2 ? other : &self->b, type,
-			  (u64)(i * BAD_EVERY + 7) * BATCH_SECTORS);
+			  (u64)faulty_hole(i) * BATCH_SECTORS);
 	batch_kick(&self->b);
 	batch_kick(other);
 	batch_finish(&self->b);
@@ -392,8 +392,8 @@ TEST_F(faults, of_a_device_set_read_only_are_its_writes_own)
 	EXPECT_EQ(IOERR, do_one(self, OUT, 4));
 	EXPECT_EQ(IOERR, disk_range(&self->d, VIRTIO_BLK_T_DISCARD, 3 * BATCH_SECTORS,
 				    BATCH_SECTORS, 0));
-	EXPECT_TRUE(below_has(&null, 3 * BATCH_SECTORS, NEW));
-	EXPECT_TRUE(below_has(&null, 4 * BATCH_SECTORS, OLD));
+	EXPECT_TRUE(faulty_has(&null, 3 * BATCH_SECTORS, NEW));
+	EXPECT_TRUE(faulty_has(&null, 4 * BATCH_SECTORS, OLD));
 	set_read_only(&null, 0);
 	EXPECT_EQ(OK, do_one(self, OUT, 4));
 }
@@ -424,7 +424,7 @@ TEST_F(faults, zeroes_and_discards_across_the_end_of_a_shrunken_device_fail)
 				    SECTORS / 2 - BATCH_SECTORS, 2 * BATCH_SECTORS, 0));
 	EXPECT_EQ(IOERR, disk_range(&self->d, VIRTIO_BLK_T_DISCARD,
 				    SECTORS / 2 - BATCH_SECTORS, 2 * BATCH_SECTORS, 0));
-	EXPECT_TRUE(below_has(&null, SECTORS / 2 - BATCH_SECTORS, OLD));
+	EXPECT_TRUE(faulty_has(&null, SECTORS / 2 - BATCH_SECTORS, OLD));
 	EXPECT_EQ(OK, disk_range(&self->d, VIRTIO_BLK_T_WRITE_ZEROES,
 				 SECTORS / 2 - BATCH_SECTORS, BATCH_SECTORS, 0));
 }
@@ -505,7 +505,7 @@ TEST_F(faults, that_stall_hold_up_nothing_else)
 /* As many reads as have a thread each; and one write, which no cache takes without waiting. */
 TEST_F(faults, that_stall_hold_up_no_read_of_the_cache)
 {
-	struct backend half, whole = make_half_stalled(self, &half);
+	struct backend half, whole = faulty_halves(&self->null, &half);
 	struct batch cached;
 	u32 i;
 

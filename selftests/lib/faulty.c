@@ -14,11 +14,17 @@
 #include <unistd.h>
 
 #define HOLE_EVERY	29	/* places */
+#define FIRST_HOLE	7
 #define MAX_HOLES	64
 
 bool faulty_is_hole(u32 place)
 {
-	return place % HOLE_EVERY == 7;
+	return place % HOLE_EVERY == FIRST_HOLE;
+}
+
+u32 faulty_hole(u32 i)
+{
+	return i * HOLE_EVERY + FIRST_HOLE;
 }
 
 struct backend faulty_holes(const struct backend *below)

@@ -16,6 +16,8 @@
 
 /* Whether a place is one in which faulty_holes() has a hole. */
 bool faulty_is_hole(u32 place);
+/* The @i-th of these. */
+u32 faulty_hole(u32 i);
 /* One of the sectors of each such place has no disk below it. */
 struct backend faulty_holes(const struct backend *below);
 
