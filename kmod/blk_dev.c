@@ -86,7 +86,8 @@ static int vk_blk_attach(struct vk_dev *dev, struct file *file)
 		blk->bdev = I_BDEV(file->f_mapping->host);
 	blk->in_memory = vk_blk_is_in_memory(file);
 	blk->direct = file->f_flags & O_DIRECT && !blk->in_memory;
-	blk->nowait[READ] = blk->nowait[WRITE] = file->f_mode & FMODE_NOWAIT;
+	blk->nowait[READ] = file->f_mode & FMODE_NOWAIT;
+	blk->nowait[WRITE] = blk->nowait[READ];
 	/* Who had the file before has been told of what came before. */
 	blk->lost = READ_ONCE(file->f_wb_err);
 	vk_blk_set_alignment(blk);

@@ -21,7 +21,10 @@
 
 #include "blk.h"
 
-/* The last one to be through with the request hands it to the worker. Context: any, irqs off too. */
+/*
+ * The last one to be through with the request hands it to the worker. Context: any, irqs
+ * off too.
+ */
 static void vk_blk_put(struct vk_blk_req *breq)
 {
 	if (atomic_dec_and_test(&breq->ref))

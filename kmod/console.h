@@ -10,7 +10,8 @@
  * Objects and lifetimes. A port has two ends, one for each queue: what the driver writes
  * goes to the file of the one, what it reads comes from that of the other. An end is made
  * by VKICK_CONSOLE_SET_PORT and ended by the next one, or as the owner goes or dies; until
- * then it changes only while the queue is stopped. It holds its file, and so the wait queues that it is on.
+ * then it changes only while the queue is stopped. It holds its file, and so the wait
+ * queues that it is on.
  *
  * No file is waited for by the worker. One that is not ready wakes its queue when it is:
  *

@@ -37,7 +37,7 @@ static int vk_console_wakeup(wait_queue_entry_t *entry, unsigned int mode, int s
 	struct vk_console_end *end = container_of(entry, struct vk_console_wait, entry)->end;
 
 	/* Who wakes without a word may mean anything. */
-	if (key && !(key_to_poll(key) & (end->events)))
+	if (key && !(key_to_poll(key) & end->events))
 		return 0;
 	smp_mb();		/* (F) */
 	if (READ_ONCE(end->waits))

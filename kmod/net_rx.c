@@ -289,7 +289,7 @@ int vk_net_rx_drain(struct vk_queue *q, struct vk_budget *budget)
 				continue;
 			return VK_DRAIN_WAITS;
 		}
-		/* No frame is empty, but a packet socket may be told of one, and would be for ever. */
+		/* No frame is empty, but a packet socket may be told of one, for ever. */
 		if (!bytes) {
 			vk_net_rx_drop(q, b);
 			continue;
