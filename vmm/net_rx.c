@@ -239,6 +239,9 @@ static bool is_for_driver(const struct net_rx *rx)
 	case VIRTIO_NET_HDR_GSO_TCPV6:
 		needs |= 1UL << VIRTIO_NET_F_GUEST_TSO6;
 		break;
+	case VIRTIO_NET_HDR_GSO_UDP:
+		needs |= 1UL << VIRTIO_NET_F_GUEST_UFO;
+		break;
 	case NET_HDR_GSO_UDP_L4:
 		needs |= 1UL << NET_F_GUEST_USO4 | 1UL << NET_F_GUEST_USO6;
 		break;
