@@ -163,7 +163,7 @@ static struct console_port *find_message(struct virtio_dev *dev, u16 *event)
 static u32 make_message(const struct console_port *port, u16 event, u8 *buf)
 {
 	const struct console *con = console_of(port->dev);
-	/* Columns first (5.3.6.2). Linux had rows first for long, and nothing tells which kernel it is. */
+	/* Columns first (5.3.6.2). Linux has had rows first for long, then not, and has gone back and forth: nothing tells which kernel it is. */
 	u16 size[2] = { htole16(con->cols), htole16(con->rows) };
 	struct virtio_console_control head = { htole32(port->number), htole16(event), htole16(1) };
 	const void *tail = event == VIRTIO_CONSOLE_PORT_NAME ? (const void *)port->name : size;
