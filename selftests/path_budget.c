@@ -80,7 +80,8 @@ TEST(hog_can_be_stopped_and_looked_at)
 		vdev_start(r.fd, 0);
 		stats = wait_served(&r, 0, 10000);
 		ASSERT_EQ(1, stats.running);
-		ASSERT_LT(0, stats.budget_exhausted);
+		/* It never ends by itself: it is cut, or watched where it seems to. */
+		ASSERT_LT(0, stats.budget_exhausted + stats.poll_hits);
 		start = now_ns();
 		vdev_stop(r.fd, 0);
 		ASSERT_GT(SECOND_NS, now_ns() - start);

@@ -36,12 +36,15 @@ FIXTURE_SETUP(notify)
 		.features = variant->features,
 	};
 
+	/* Kicks and passes are counted: they depend on nobody's pace. */
+	vdev_watch_wakeups(false);
 	rig_open(&self->r, &conf);
 	self->q = &self->r.q[0];
 }
 
 FIXTURE_TEARDOWN(notify)
 {
+	vdev_watch_wakeups(true);
 	rig_close(&self->r);
 }
 

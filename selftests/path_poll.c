@@ -57,7 +57,7 @@ TEST_F(poll, without_a_timeout_nothing_is_polled_if_that_is_off)
 	struct vkick_stats s;
 	int i;
 
-	polled_wakeups(false);
+	vdev_watch_wakeups(false);
 	drv_disable_call(&self->q->drv);
 	for (i = 0; i < 500; i++)
 		polled_request(self->q);
@@ -86,7 +86,7 @@ TEST_F(poll, window_is_never_above_the_timeout)
 		polled_request(self->q);
 		ASSERT_GE(50000000, vdev_get_stats(self->r.fd, 0).poll_window_ns);
 	}
-	polled_wakeups(false);
+	vdev_watch_wakeups(false);
 	vdev_set_poll(self->r.fd, 0, 20);
 	for (i = 0; i < 200; i++) {
 		polled_request(self->q);

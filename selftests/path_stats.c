@@ -44,12 +44,15 @@ FIXTURE_SETUP(stats)
 		.num = 1024,
 	};
 
+	/* Kicks and passes are counted: they depend on nobody's pace. */
+	vdev_watch_wakeups(false);
 	rig_open(&self->r, &conf);
 	self->q = &self->r.q[0];
 }
 
 FIXTURE_TEARDOWN(stats)
 {
+	vdev_watch_wakeups(true);
 	rig_close(&self->r);
 }
 

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <fcntl.h>
 #include <sched.h>
 #include <unistd.h>
 
@@ -23,14 +22,6 @@ void polled_keep_apart(void)
 	CPU_CLR(cpu, &its);
 	CHECK(!sched_setaffinity(0, sizeof(mine), &mine), "sched_setaffinity");
 	CHECK(!sched_setaffinity(tid, sizeof(its), &its), "sched_setaffinity");
-}
-
-void polled_wakeups(bool on)
-{
-	int fd = open("/sys/module/vkick/parameters/poll_wakeups", O_WRONLY);
-
-	CHECK(fd >= 0 && write(fd, on ? "Y" : "N", 1) == 1, "poll_wakeups");
-	close(fd);
 }
 
 bool polled_request(struct vq *q)

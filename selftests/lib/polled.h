@@ -23,9 +23,6 @@
  */
 void polled_keep_apart(void);
 
-/* Whether a queue is watched as long as a wake-up takes though its owner did not ask for it. */
-void polled_wakeups(bool on);
-
 /* One request, by a driver that watches the ring. Whether it kicked. */
 bool polled_request(struct vq *q);
 

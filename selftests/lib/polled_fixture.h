@@ -20,11 +20,14 @@
 										\
 		rig_open(&self->r, &conf);					\
 		self->q = &self->r.q[0];					\
-		polled_wakeups(true);						\
 		polled_keep_apart();						\
 		rig_start(&self->r);						\
 	}									\
-	FIXTURE_TEARDOWN(_name) { rig_close(&self->r); }			\
+	FIXTURE_TEARDOWN(_name)							\
+	{									\
+		vdev_watch_wakeups(true);					\
+		rig_close(&self->r);						\
+	}									\
 	FIXTURE_VARIANT_ADD(_name, flags) { 0 };				\
 	FIXTURE_VARIANT_ADD(_name, event_idx) { F_EVENT_IDX };			\
 	FIXTURE_VARIANT_ADD(_name, packed) { F_PACKED };			\

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 int __vdev_open(const char *class)
 {
@@ -363,6 +364,14 @@ u32 vdev_get_worker(int fd, u32 index)
 void vdev_set_poll(int fd, u32 index, u32 us)
 {
 	must(__vdev_set_poll(fd, index, us), "SET_VRING_BUSYLOOP_TIMEOUT");
+}
+
+void vdev_watch_wakeups(bool on)
+{
+	int fd = open("/sys/module/vkick/parameters/poll_wakeups", O_WRONLY | O_CLOEXEC);
+
+	CHECK(fd >= 0 && write(fd, on ? "Y" : "N", 1) == 1, "poll_wakeups");
+	close(fd);
 }
 
 u32 vdev_get_poll(int fd, u32 index)
