@@ -510,16 +510,17 @@ TEST_F(flow, ring_that_refills_itself_does_not_starve_the_other)
 	EXPECT_LT(0, s.budget_exhausted + s.poll_hits);
 }
 
-/* Each that leaks would be half a kilobyte at least. */
-TEST_F(flow, short_and_oversize_frames_leave_memory_as_it_was)
+/* Each that leaks would be half a kilobyte at least. A million by one ring, which is the device's business but in part. */
+TEST_F_TIMEOUT(flow, short_and_oversize_frames_leave_memory_as_it_was, 240)
 {
 	struct net *n = &self->n;
+	u32 nr = n->tx->drv.packed ? 100000 : 1000000;
 	long before, after;
 	u32 i, j;
 
 	gmem_fill(&n->r.mem, NET_TX_BUF, 0, 64);
 	before = proc_labelled("/proc/meminfo", "MemAvailable");
-	for (i = 0; i < 100000; i += 200) {
+	for (i = 0; i < nr; i += 200) {
 		for (j = 0; j < 200; j++) {
 			u64 gpa = j % 4 ? NET_TX_BUF : GMEM_HIGH;
 			u32 len = j % 4 ? 1 + (i + j) % (n->hdr + 13) : 600000;
