@@ -25,7 +25,7 @@ static struct vk_console_end *vk_console_exchange(struct vk_queue *q,
 }
 
 /* Queues that run break. */
-static void vk_console_disown(struct vk_dev *dev)
+static void vk_console_let_go(struct vk_dev *dev)
 {
 	struct vk_console_end *old;
 	u32 i;
@@ -46,7 +46,7 @@ static void vk_console_disown(struct vk_dev *dev)
  */
 static void vk_console_orphaned(struct work_struct *work)
 {
-	vk_console_disown(container_of(work, struct vk_console, orphaned)->dev);
+	vk_console_let_go(container_of(work, struct vk_console, orphaned)->dev);
 }
 
 /* Not here: the device may go with its files, and waits for its workers then. */
@@ -55,6 +55,15 @@ static void vk_console_orphan(struct vk_dev *dev)
 	struct vk_console *con = dev->priv;
 
 	queue_work(system_unbound_wq, &con->orphaned);
+}
+
+/* What the dead owner's end still has to do is not done to the ports of the next owner. */
+static void vk_console_disown(struct vk_dev *dev)
+{
+	struct vk_console *con = dev->priv;
+
+	cancel_work_sync(&con->orphaned);
+	vk_console_let_go(dev);
 }
 
 static int vk_console_open(struct vk_dev *dev)
@@ -71,10 +80,7 @@ static int vk_console_open(struct vk_dev *dev)
 
 static void vk_console_release(struct vk_dev *dev)
 {
-	struct vk_console *con = dev->priv;
-
-	cancel_work_sync(&con->orphaned);
-	kfree(con);
+	kfree(dev->priv);
 }
 
 /* 5.3.2: port 0 has queues 0 and 1, the control queues follow, then all other ports. */

@@ -229,7 +229,10 @@ static ssize_t vk_console_result(ssize_t ret)
 	}
 }
 
-/* As vfs_iter_write(), which would wait for a frozen file system. */
+/*
+ * As vfs_iter_write(), which would wait for a frozen file system; but without the checks of
+ * rw_verify_area(), which not every kernel exports.
+ */
 static ssize_t vk_console_write_regular(struct file *file, struct iov_iter *from, loff_t *pos)
 {
 	struct kiocb kiocb;

@@ -37,6 +37,8 @@
  *			access, so it may wait for a page fault: everyone but
  *			the worker and close() waits for it killably. Of two, both
  *			of a console's port, that to receive is the outer one.
+ *       a regular file's f_pos_lock, and its file system's freeze protection in that, of
+ *				a console's port; both only if they are free
  *       eventfd's wqh.lock	inside the eventfd code, when we signal it
  *       queue->settled.lock	inside the wait-queue code
  *       owner's mmap_lock	inside user access, and as a dirty log or a pinned memory
