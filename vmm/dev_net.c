@@ -324,6 +324,12 @@ static int net_kernel_run(struct virtio_dev *dev, int fd, unsigned int i, bool r
 	return err == -EINVAL && net_tap_is_gone(tap) ? 0 : err;
 }
 
+/* Mainline's signals each packet that the tap refuses, and goes on: with no interface any more that is all of them. */
+static bool net_stands_still(const struct virtio_dev *dev)
+{
+	return dev->datapath->ops == &datapath_vhost && net_tap_is_gone(&net_nic_of(dev)->tap);
+}
+
 /* ---- The control socket's --------------------------------------------------------------------- */
 
 /*
@@ -385,6 +391,7 @@ const struct virtio_class dev_net = {
 	.start = net_start,
 	.kernel_check = net_kernel_check,
 	.kernel_run = net_kernel_run,
+	.stands_still = net_stands_still,
 	.link = net_link,
 	.describe = net_describe,
 	.serve_own = net_ctrl_serve,

@@ -69,8 +69,8 @@ static void hide_guard(void)
 	int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
 	ssize_t bytes = fd < 0 ? 0 : read(fd, words, sizeof(words));
 
-	prctl(PR_SET_NAME, GUARD_NAME);
 	setsid();
+	prctl(PR_SET_NAME, GUARD_NAME);
 	if (bytes <= (ssize_t)sizeof(GUARD_NAME))
 		return;
 	memset(program_invocation_name, 0, bytes);
@@ -85,9 +85,8 @@ static void guard(int pipe_fd)
 	ssize_t n;
 	char byte;
 
-	sigfillset(&all);		/* SIGTTOU, if it is of our session's still */
+	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
-	hide_guard();
 	if (dup2(pipe_fd, 1) < 0)
 		_exit(1);
 	close_range(2, ~0U, 0);
@@ -100,7 +99,10 @@ static void guard(int pipe_fd)
 	_exit(0);
 }
 
-/* Its parent is nobody that would have to wait for it: it is a grandchild. */
+/*
+ * Its parent is nobody that would have to wait for it: it is a grandchild. It is born hidden, before the terminal is raw: who kills us
+ * any time after that leaves it alive.
+ */
 static void start_guard(void)
 {
 	int fds[2];
@@ -111,6 +113,7 @@ static void start_guard(void)
 	pid = fork();
 	if (!pid) {
 		close(fds[1]);
+		hide_guard();
 		if (fork())
 			_exit(0);
 		guard(fds[0]);

@@ -70,7 +70,7 @@ static void queue_broke(struct loop_source *src)
 
 	pthread_mutex_lock(&dev->vm->lock);
 	/* A reset may have come first, and taken the signal back. */
-	if (vm_drain_eventfd(src->fd) && dev->running) {
+	if (vm_drain_eventfd(src->fd) && dev->running && !(dev->class->stands_still && dev->class->stands_still(dev))) {
 		snprintf(why, sizeof(why), "queue %u broke", (unsigned int)(q - dev->q));
 		virtio_needs_reset(dev, why);
 	}

@@ -56,6 +56,8 @@ struct virtio_dev;
  *	it does. Return: 0 or -errno
  * @kernel_run: starts or stops queue @i, by an ioctl of @fd; NULL: by VKICK_SET_RUNNING.
  *	Return: 0 or -errno
+ * @stands_still: a queue's err eventfd was signalled. Return: whether a reset would mend nothing, so that
+ *	the driver is not told of it
  * @link: the control socket's; the cable is plugged in, or not. Return: NULL, or why not
  * @window: the control socket's; the terminal of the first port has so many columns and rows
  * @resize: the control socket's; to @bytes, or if 0 to what the backend now has. Return:
@@ -100,6 +102,7 @@ struct virtio_class {
 	int (*kernel_run)(struct virtio_dev *dev, int fd, unsigned int i, bool run);
 	int (*kernel_starting)(struct virtio_dev *dev, int fd);
 	void (*kernel_stopped)(struct virtio_dev *dev, int fd);
+	bool (*stands_still)(const struct virtio_dev *dev);
 	const char *(*link)(struct virtio_dev *dev, bool up);
 	void (*window)(struct virtio_dev *dev, u16 cols, u16 rows);
 	const char *(*resize)(struct virtio_dev *dev, u64 bytes);
