@@ -67,7 +67,7 @@ bool passed(const struct deadline *d);
 /* ---- device.c -------------------------------------------------------------------------------- */
 
 #define MAX_DEVICES	4
-#define MAX_NUM		64
+#define MAX_NUM		1024
 #define ID_BLOCK	2
 #define TYPE_GET_ID	8
 #define ID_RNG		4
@@ -80,7 +80,7 @@ bool passed(const struct deadline *d);
 struct ring {
 	struct desc { u64 addr; u32 len; u16 flags, next; } desc[MAX_NUM] __attribute__((aligned(4096)));
 	struct { u16 flags, idx, ring[MAX_NUM], event; } avail __attribute__((aligned(64)));
-	struct { u16 flags, idx; struct { u32 id, len; } ring[MAX_NUM]; u16 event, pad; } used __attribute__((aligned(64)));
+	struct used { u16 flags, idx; struct { u32 id, len; } ring[MAX_NUM]; u16 event, pad; } used __attribute__((aligned(64)));
 };
 
 #define DATA_BYTES	512
@@ -94,7 +94,7 @@ struct request {
 
 /**
  * struct device - a virtio device, and the driver of its queue 0
- * @ring: one of two, so that there is another after a reset; @num: its size
+ * @ring: one of two, so that there is another after a reset; @num: its size, and @most of all that it had
  * @posted: requests made available since its last set-up
  */
 struct device {
@@ -103,7 +103,7 @@ struct device {
 	u32 common, notify, table, pba;
 	bool notify_io;
 	u32 which;
-	u32 num;
+	u32 num, most;
 	u16 posted;
 	struct ring rings[2];
 	struct request requests[MAX_NUM];

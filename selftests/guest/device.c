@@ -171,6 +171,7 @@ void set_up_queue(struct device *d, u32 num)
 
 	d->which ^= 1;
 	d->num = num;
+	d->most = num > d->most ? num : d->most;
 	d->posted = 0;
 	r = ring_of(d);
 	for (p = (u8 *)r; p < (u8 *)(r + 1); p++)

@@ -33,17 +33,22 @@ static void check(struct device *d, const void *p, u32 bytes, const char *what)
 			fail("%s: byte %u of its %s was written after a reset", name_of(d), 4 * i, what);
 }
 
+static u32 used_bytes(const struct device *d)
+{
+	return offsetof(struct used, ring[d->most]) + sizeof(u32);
+}
+
 /* What the device may write, as long as the queue is its own. */
 static void take_back(struct device *d)
 {
-	fill(&ring_of(d)->used, sizeof(ring_of(d)->used));
-	fill(d->requests, sizeof(d->requests));
+	fill(&ring_of(d)->used, used_bytes(d));
+	fill(d->requests, d->most * sizeof(d->requests[0]));
 }
 
 static void check_mine(struct device *d)
 {
-	check(d, &ring_of(d)->used, sizeof(ring_of(d)->used), "used ring");
-	check(d, d->requests, sizeof(d->requests), "buffers");
+	check(d, &ring_of(d)->used, used_bytes(d), "used ring");
+	check(d, d->requests, d->most * sizeof(d->requests[0]), "buffers");
 }
 
 static u32 as_many_as_fit(const struct device *d)
@@ -180,17 +185,17 @@ static u32 reset_once(struct device *d, u32 n, u32 *cut)
 	return resets;
 }
 
-/* The disk's backend stands still until the test has looked around. */
+/* The disk's backend stands still until the test has looked around. Of its requests all that a queue has room for are in flight. */
 void test_stall(void)
 {
 	struct device *d = &devices[0];
 
 	reset_device(d);
-	start_device(d, 64);
+	start_device(d, MAX_NUM);
 	say("ready");
 	await_word();
 	post_in_flight(d, as_many_as_fit(d));
-	say("%s: full", name_of(d));
+	say("%s: full: %u in flight", name_of(d), as_many_as_fit(d) - 1);
 	if (has_word("queue"))
 		reset_queue(d);
 	reset_device(d);
@@ -198,7 +203,7 @@ void test_stall(void)
 	say("%s: reset", name_of(d));
 	await_word();
 	check_mine(d);
-	start_device(d, 64);
+	start_device(d, MAX_NUM);
 	post(d, as_many_as_fit(d));
 	await_all(d);
 	reset_device(d);
