@@ -68,8 +68,25 @@ static int vk_blk_check_discard(const struct vk_blk *blk, const struct vk_blk_ra
 
 /*
  * What is in the page cache of the range is gone, too, as for BLKDISCARD. Whatever is
- * read there from now on is right, so nothing has to be written before.
+ * read there from now on is right, so nothing has to be written before. But what a file
+ * system that is mounted has there, or another who has the device to himself, is theirs:
+ * pages that they use or have written to fail the discard. Return: 0 or -EBUSY
  */
+static int vk_blk_drop_cache(struct vk_blk *blk, const struct vk_blk_range *r)
+{
+	struct address_space *mapping = blk->file->f_mapping;
+	loff_t last = r->pos + r->bytes - 1;
+	bool ours = vk_bdev_is_exclusive(blk->file);
+
+	if (!ours && vk_bdev_claim(blk->bdev, blk))
+		return invalidate_inode_pages2_range(mapping, r->pos >> PAGE_SHIFT,
+						     last >> PAGE_SHIFT);
+	truncate_inode_pages_range(mapping, r->pos, last);
+	if (!ours)
+		bd_abort_claiming(blk->bdev, blk);
+	return 0;
+}
+
 static int vk_blk_discard_bdev(struct vk_blk *blk, const struct vk_blk_range *r)
 {
 	struct address_space *mapping = blk->file->f_mapping;
@@ -78,9 +95,10 @@ static int vk_blk_discard_bdev(struct vk_blk *blk, const struct vk_blk_range *r)
 	if (err)
 		return err;
 	filemap_invalidate_lock(mapping);
-	truncate_inode_pages_range(mapping, r->pos, r->pos + r->bytes - 1);
-	err = blkdev_issue_discard(blk->bdev, r->pos >> SECTOR_SHIFT,
-				   r->bytes >> SECTOR_SHIFT, GFP_KERNEL);
+	err = vk_blk_drop_cache(blk, r);
+	if (!err)
+		err = blkdev_issue_discard(blk->bdev, r->pos >> SECTOR_SHIFT,
+					   r->bytes >> SECTOR_SHIFT, GFP_KERNEL);
 	filemap_invalidate_unlock(mapping);
 	return err;
 }

@@ -7,6 +7,8 @@
  *   vk_hrtimer_setup()		prepare a timer of relative time
  *   vk_page_frags_free()	let go of the page that fragments are cut from
  *   vk_iter_write()		write to a file, not while its file system is frozen
+ *   vk_bdev_is_exclusive()	whether a block device was opened with O_EXCL
+ *   vk_bdev_claim()		have a block device for a moment, unless somebody has it
  *   struct vk_task		a thread that runs in the address space and the cgroups
  *				of the process that made it
  *	struct vk_account	the cgroups that pay for work done elsewhere
@@ -20,6 +22,7 @@
 #define VK_COMPAT_H
 
 #include <linux/blk-cgroup.h>
+#include <linux/blkdev.h>
 #include <linux/cgroup.h>
 #include <linux/completion.h>
 #include <linux/err.h>
@@ -83,6 +86,25 @@ static inline ssize_t vk_iter_write(struct file *file, struct iov_iter *iter, lo
 	ret = vfs_iter_write(file, iter, pos, flags);
 	file_end_write(file);
 	return ret;
+#endif
+}
+
+static inline bool vk_bdev_is_exclusive(const struct file *file)
+{
+#ifdef FMODE_EXCL
+	return file->f_mode & FMODE_EXCL;
+#else
+	return file->private_data;
+#endif
+}
+
+/* Return: 0, and bd_abort_claiming() follows; or -EBUSY */
+static inline int vk_bdev_claim(struct block_device *bdev, void *holder)
+{
+#ifdef HAVE_BLK_HOLDER_OPS
+	return bd_prepare_to_claim(bdev, holder, NULL);
+#else
+	return bd_prepare_to_claim(bdev, holder);
 #endif
 }
 

@@ -408,6 +408,32 @@ TEST_F(faults, discard_that_a_device_does_not_have_is_unsupported_and_loses_noth
 	EXPECT_TRUE(batch_has_stamps(&self->b, 0, NEW));
 }
 
+/* The disk is on a device that somebody has mounted, or opened with O_EXCL: what they wrote is not lost under them. */
+TEST_F(faults, discard_takes_no_page_from_who_has_the_device_to_himself)
+{
+	struct null_conf conf = { .mib = DISK_MIB, .discard = true };
+	struct backend null = null_make("discards", &conf);
+	u32 i, page = 4096 / SECTOR;
+	u8 sectors[4096], now[4096];
+	int holder;
+
+	backend_fill(&null, OLD);
+	open_disk(self, &null, variant);
+	holder = backend_open(&null, O_RDWR | O_EXCL);
+	for (i = 0; i < page; i++)
+		backend_stamp(sectors + i * SECTOR, 16 * page + i, NEW);
+	ASSERT_EQ(sizeof(sectors), pwrite(holder, sectors, sizeof(sectors), 16 * sizeof(sectors)));
+	EXPECT_EQ(IOERR, disk_range(&self->d, VIRTIO_BLK_T_DISCARD, 16 * page, page, 0));
+	ASSERT_EQ(sizeof(now), pread(holder, now, sizeof(now), 16 * sizeof(now)));
+	EXPECT_EQ(0, memcmp(now, sectors, sizeof(now)));
+	/* Elsewhere, and once it is written, there is nothing to lose. */
+	EXPECT_EQ(OK, disk_range(&self->d, VIRTIO_BLK_T_DISCARD, 32 * page, page, 0));
+	ASSERT_EQ(0, fsync(holder));
+	EXPECT_EQ(OK, disk_range(&self->d, VIRTIO_BLK_T_DISCARD, 16 * page, page, 0));
+	close(holder);
+	EXPECT_EQ(OK, disk_range(&self->d, VIRTIO_BLK_T_DISCARD, 16 * page, page, 0));
+}
+
 /* Where it ends now, zeroes would be short. */
 TEST_F(faults, zeroes_and_discards_across_the_end_of_a_shrunken_device_fail)
 {
