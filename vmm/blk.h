@@ -28,6 +28,7 @@
  * @read_only: the guest was told so
  * @block_bytes: logical block size, 512 to 4096: the guest's requests are multiples,
  *	and its buffers aligned
+ * @align_bytes: of the first physical block that begins on one
  * @seg_max: data segments of a request
  * @max_discard_sectors: of a range; 0: no discards. As @max_write_zeroes_sectors
  * @write_zeroes_may_unmap: zeroes may be a hole, if the driver allows that
@@ -49,6 +50,7 @@ struct blk_disk {
 	bool read_only;
 	u32 block_bytes;
 	u32 physical_block_bytes;
+	u32 align_bytes;
 	u32 min_io_bytes;
 	u32 opt_io_bytes;
 	u32 seg_max;

@@ -264,9 +264,13 @@ static u64 queue_attr(const struct stat *st, const char *name)
 static void measure_bdev(struct blk_disk *d, const struct stat *st)
 {
 	unsigned int physical, min_io, opt_io;
+	int align;
 
 	if (!ioctl(d->fd, BLKPBSZGET, &physical) && physical > d->block_bytes)
 		d->physical_block_bytes = physical;
+	/* -1: it has none that suits all its parts. */
+	if (!ioctl(d->fd, BLKALIGNOFF, &align) && align > 0)
+		d->align_bytes = align;
 	if (!ioctl(d->fd, BLKIOMIN, &min_io))
 		d->min_io_bytes = min_io;
 	if (!ioctl(d->fd, BLKIOOPT, &opt_io))

@@ -204,6 +204,7 @@ static void blk_config(const struct virtio_dev *dev, void *buf)
 		.seg_max = htole32(d->seg_max),
 		.blk_size = htole32(d->block_bytes),
 		.physical_block_exp = log2_of(d->physical_block_bytes / d->block_bytes),
+		.alignment_offset = d->align_bytes / d->block_bytes,
 		.min_io_size = htole16(at_most_u16(d->min_io_bytes / d->block_bytes)),
 		.opt_io_size = htole32(d->opt_io_bytes / d->block_bytes),
 		.wce = wce_field(dev),
