@@ -101,7 +101,8 @@ static json_t *queue_json(struct virtio_dev *dev, unsigned int i)
 	struct datapath_stats s;
 
 	datapath_stats(dev, i, &s);
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "kicks", (json_int_t)s.kicks,
+	return json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "size", (int)dev->ring[i].num,
+			 "kicks", (json_int_t)s.kicks,
 			 "requests", (json_int_t)s.requests,
 			 "calls", (json_int_t)s.calls,
 			 "calls_suppressed", (json_int_t)s.calls_suppressed,
