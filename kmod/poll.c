@@ -4,10 +4,11 @@
  * the driver is asked for a kick. While it is watched, kicks are not wanted, which
  * spares the guest an exit and us a wake-up.
  *
- * For how long at most is the owner's to say. Where that is less, it is as long as the
- * worker's wake-ups for this queue were seen to take: sleeping costs the driver that
- * much, so a look in vain at most doubles it. A queue that waits for its backend is an
- * exception, since no kick and no exit is spared.
+ * For how long at most is the owner's to say. Where that is less, it is as long as a few
+ * of the worker's wake-ups for this queue were seen to take. Sleeping costs the driver
+ * one, and the exit for its kick; and one that was called takes a while to come back with
+ * more, while which it should not be asked for a kick either. A queue that waits for its
+ * backend is an exception, since no kick and no exit is spared.
  *
  * in:  VHOST_SET_VRING_BUSYLOOP_TIMEOUT; queues that a pass left empty; wake-ups
  * out: passes over those in which work came in; notifications enabled on the others
@@ -33,22 +34,30 @@
 #define VK_POLL_ROUND_NS	200000
 
 /*
- * The longest wake-up that is believed: beyond, it was a CPU that had other things to
- * do. As long as KVM by default polls for a halted vCPU (halt_poll_ns).
+ * How many wake-ups a queue is watched for, unasked: with one, guests with 32 requests at
+ * a time had three times as many kicks and calls as with two or four (docs/performance.md).
  */
-#define VK_POLL_WAKEUP_MAX_NS	200000
+#define VK_POLL_WAKEUPS		4U
+
+/*
+ * But no longer than this, and no longer wake-up is believed: beyond, it was a CPU that
+ * had other things to do. As long as KVM by default polls for a halted vCPU
+ * (halt_poll_ns).
+ */
+#define VK_POLL_UNASKED_MAX_NS	200000U
 
 static bool vk_poll_wakeups = true;
 module_param_named(poll_wakeups, vk_poll_wakeups, bool, 0644);
 MODULE_PARM_DESC(poll_wakeups,
-		 "watch a queue that ran empty for as long as waking its worker takes (default: Y)");
+		 "watch a queue that ran empty for as long as a few wake-ups of its worker take (default: Y)");
 
 /* Context: queue->lock held */
 u64 vk_poll_timeout_ns(const struct vk_queue *q)
 {
 	u64 ns = (u64)q->poll.timeout_us * NSEC_PER_USEC;
+	u32 unasked_ns = min(VK_POLL_WAKEUPS * q->poll.wakeup_ns, VK_POLL_UNASKED_MAX_NS);
 
-	return READ_ONCE(vk_poll_wakeups) ? max_t(u64, ns, q->poll.wakeup_ns) : ns;
+	return READ_ONCE(vk_poll_wakeups) ? max_t(u64, ns, unasked_ns) : ns;
 }
 
 /* The worker slept, and was woken for the queue at @since. */
@@ -57,7 +66,7 @@ void vk_poll_woken(struct vk_queue *q, u64 since)
 	s64 ns = local_clock() - since;		/* clocks of CPUs may differ a bit */
 
 	lockdep_assert_held(&q->lock);
-	ns = clamp_t(s64, ns, 0, VK_POLL_WAKEUP_MAX_NS);
+	ns = clamp_t(s64, ns, 0, VK_POLL_UNASKED_MAX_NS);
 	q->poll.wakeup_ns += (ns - q->poll.wakeup_ns) / 8;
 }
 

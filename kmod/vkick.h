@@ -297,7 +297,7 @@ struct vk_stats {
 
 /* Busy polling, see poll.c. */
 struct vk_poll {
-	u32 timeout_us;			/* [Q] as the owner set it; 0: as a wake-up takes */
+	u32 timeout_us;			/* [Q] as the owner set it; 0: as wake-ups take */
 	u32 wakeup_ns;			/* [Q] how long the worker's wake-ups for it take */
 	bool active;			/* [Q] the worker watches the queue */
 	u64 window_ns;			/* [Q] for how long, the next time */

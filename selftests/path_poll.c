@@ -36,7 +36,7 @@ TEST_F(poll, driver_that_answers_within_the_window_seldom_kicks)
 	EXPECT_EQ(2000, b.requests - a.requests);
 }
 
-TEST_F(poll, without_a_timeout_a_queue_is_watched_as_long_as_a_wakeup_takes)
+TEST_F(poll, without_a_timeout_a_queue_is_watched_as_long_as_wakeups_take)
 {
 	struct deadline end = deadline_in(DEADLINE_MS);
 	struct vkick_stats s;
