@@ -240,6 +240,26 @@ TEST_F(edge, frames_wait_for_buffers)
 	EXPECT_EQ(0, net_dropped(n, NET_RX));
 }
 
+/* Of a tap many are taken at a time, before it is known that there are no buffers for them. */
+TEST_F(edge, frames_that_wait_outlast_a_stop)
+{
+	struct net *n = &self->n;
+	u8 frames[20][200];
+	u32 i;
+
+	for (i = 0; i < 20; i++) {
+		net_fill(n, frames[i], 200);
+		net_peer_send(n, frames[i], 200);
+	}
+	for (i = 0; i < 20; i++) {
+		net_offer(n, 0, 212, 1, 0);
+		net_expect(n, frames[i], 200, 212);
+		net_set_backend(n, NET_RX, -1);
+		net_set_backend(n, NET_RX, n->backend);
+	}
+	EXPECT_EQ(0, net_dropped(n, NET_RX));
+}
+
 /* What it holds is no frame of the guest's: the queue goes on with the next. */
 TEST_F(edge, frame_larger_than_the_buffer_is_lost)
 {
