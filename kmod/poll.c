@@ -143,6 +143,22 @@ static bool vk_poll_look(struct vk_queue *q, struct vk_worker *worker)
 	return poll->active;
 }
 
+/*
+ * Whether a queue of the worker's is watched, other than the one that it serves. Who is
+ * watched does not kick, so that a request came is seen between turns alone.
+ */
+bool vk_poll_watches_any(const struct vk_worker *worker)
+{
+	const struct vk_dev *dev = worker->dev;
+	u32 i;
+
+	for (i = 0; i < dev->class->nvqs && worker->polls; i++)
+		if (rcu_access_pointer(dev->vqs[i].worker) == worker &&
+		    READ_ONCE(dev->vqs[i].poll.active))
+			return true;
+	return false;
+}
+
 /**
  * vk_poll_all() - watch those of the worker's queues that are to be watched
  * @worker: its worker->polls is cleared if no queue is left

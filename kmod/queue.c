@@ -79,14 +79,15 @@ static int vk_queue_serve(struct vk_queue *q, struct vk_req *req,
 	return 0;
 }
 
-/* Whether the pass has had its share: a short turn if siblings wait. */
+/* Whether the pass has had its share: a short turn if siblings wait, or are watched. */
 bool vk_queue_spent(const struct vk_budget *b)
 {
 	if (b->requests >= VK_BUDGET_REQUESTS || b->bytes >= VK_BUDGET_BYTES)
 		return true;
 	if (b->requests < VK_TURN_REQUESTS && b->bytes < VK_TURN_BYTES)
 		return false;
-	return b->worker->others_wait || !llist_empty(&b->worker->runnable);
+	return b->worker->others_wait || !llist_empty(&b->worker->runnable) ||
+	       vk_poll_watches_any(b->worker);
 }
 
 /* What was pushed since the last decision was published: call if the driver wants it. */

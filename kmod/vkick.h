@@ -473,6 +473,7 @@ void vk_poll_woken(struct vk_queue *q, u64 since);
 void vk_poll_work_came(struct vk_queue *q, u64 when);
 void vk_poll_stop(struct vk_queue *q);
 void vk_poll_all(struct vk_worker *worker);
+bool vk_poll_watches_any(const struct vk_worker *worker);
 
 /* hold.c. Context: queue->lock held; all but release: worker */
 bool vk_hold_call(struct vk_queue *q);

@@ -42,6 +42,8 @@ FIXTURE_SETUP(mem)
 		.layout = variant->layout,
 	};
 
+	/* What is offered is to be found by the kick, with the memory gone by then. */
+	vdev_watch_wakeups(false);
 	rig_open(&self->r, &conf);
 	self->q = &self->r.q[0];
 	rig_start(&self->r);
@@ -49,6 +51,7 @@ FIXTURE_SETUP(mem)
 
 FIXTURE_TEARDOWN(mem)
 {
+	vdev_watch_wakeups(true);
 	EXPECT_TRUE(gmem_canaries_ok(&self->r.mem));
 	rig_close(&self->r);
 }
