@@ -34,17 +34,17 @@
 #define VK_POLL_ROUND_NS	200000
 
 /*
- * How many wake-ups a queue is watched for, unasked: with one, guests with 32 requests at
- * a time had three times as many kicks and calls as with two or four (docs/performance.md).
+ * How many wake-ups a queue is watched for, unasked. With one, guests with 32 requests at
+ * a time had half as many kicks and calls again; with four, and up to 200 us, those
+ * with one at a time lost half of their rate where CPUs are few (docs/performance.md).
  */
-#define VK_POLL_WAKEUPS		4U
+#define VK_POLL_WAKEUPS		2U
 
 /*
- * But no longer than this, and no longer wake-up is believed: beyond, it was a CPU that
- * had other things to do. As long as KVM by default polls for a halted vCPU
- * (halt_poll_ns).
+ * And what of a wake-up is believed: beyond, it was a CPU that had other things to do. In
+ * all half as long as KVM by default polls for a halted vCPU (halt_poll_ns).
  */
-#define VK_POLL_UNASKED_MAX_NS	200000U
+#define VK_POLL_WAKEUP_MAX_NS	50000U
 
 static bool vk_poll_wakeups = true;
 module_param_named(poll_wakeups, vk_poll_wakeups, bool, 0644);
@@ -55,7 +55,7 @@ MODULE_PARM_DESC(poll_wakeups,
 u64 vk_poll_timeout_ns(const struct vk_queue *q)
 {
 	u64 ns = (u64)q->poll.timeout_us * NSEC_PER_USEC;
-	u32 unasked_ns = min(VK_POLL_WAKEUPS * q->poll.wakeup_ns, VK_POLL_UNASKED_MAX_NS);
+	u32 unasked_ns = VK_POLL_WAKEUPS * q->poll.wakeup_ns;
 
 	return READ_ONCE(vk_poll_wakeups) ? max_t(u64, ns, unasked_ns) : ns;
 }
@@ -66,7 +66,7 @@ void vk_poll_woken(struct vk_queue *q, u64 since)
 	s64 ns = local_clock() - since;		/* clocks of CPUs may differ a bit */
 
 	lockdep_assert_held(&q->lock);
-	ns = clamp_t(s64, ns, 0, VK_POLL_UNASKED_MAX_NS);
+	ns = clamp_t(s64, ns, 0, VK_POLL_WAKEUP_MAX_NS);
 	q->poll.wakeup_ns += (ns - q->poll.wakeup_ns) / 8;
 }
 

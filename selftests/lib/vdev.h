@@ -77,7 +77,7 @@ void vdev_attach_worker(int fd, u32 index, u32 id);
 u32 vdev_get_worker(int fd, u32 index);
 void vdev_set_poll(int fd, u32 index, u32 us);
 u32 vdev_get_poll(int fd, u32 index);
-/* Whether queues of all devices are watched for as long as four wake-ups take, as they are at first. */
+/* Whether queues of all devices are watched for as long as two wake-ups take, as they are at first. */
 void vdev_watch_wakeups(bool on);
 void vdev_set_log_base(int fd, const void *bitmap);
 void vdev_set_log_fd(int fd, int eventfd);

@@ -205,8 +205,8 @@ static inline __u32 vkick_latency_bucket(__u64 ns)
  * @poll_hits: times that polling found work before its time was up
  * @poll_misses: times that it did not
  * @poll_window_ns: for how long the queue is polled at present, at most what
- *	VHOST_SET_VRING_BUSYLOOP_TIMEOUT allows, or four times @wakeup_ns, up to 200000, if
- *	that is more; 0: polling does not pay
+ *	VHOST_SET_VRING_BUSYLOOP_TIMEOUT allows, or twice @wakeup_ns if that is
+ *	more; 0: polling does not pay
  * @in_flight: requests that the class has not completed
  * @dropped: of class net: packets that were lost, since they were too short or too long,
  *	since the backend refused them, or since no buffers of the driver's could hold them.
@@ -222,7 +222,7 @@ static inline __u32 vkick_latency_bucket(__u64 ns)
  * @calls_in_vain: of these, the ones that were made because nothing came any more: the
  *	driver waited for them, most likely
  * @wakeup_ns: how long it takes at present from a kick or completion until the worker runs,
- *	if it slept: up to 200000, a moving average
+ *	if it slept: up to 50000, a moving average
  *
  * Counters start at 0 with VHOST_SET_OWNER and survive stops.
  */
