@@ -36,7 +36,7 @@
 /*
  * How many wake-ups a queue is watched for, unasked. With one, guests with 32 requests at
  * a time had half as many kicks and calls again; with four, and up to 200 us, those
- * with one at a time lost half of their rate where CPUs are few (docs/performance.md).
+ * with one at a time lost up to half of their rate where CPUs are few (docs/performance.md).
  */
 #define VK_POLL_WAKEUPS		2U
 
@@ -144,18 +144,21 @@ static bool vk_poll_look(struct vk_queue *q, struct vk_worker *worker)
 }
 
 /*
- * Whether a queue of the worker's is watched, other than the one that it serves. Who is
- * watched does not kick, so that a request came is seen between turns alone.
+ * Whether a queue of the worker's is watched beside @q, which it serves. Who is watched
+ * does not kick, so that a request came is seen between turns alone.
  */
-bool vk_poll_watches_any(const struct vk_worker *worker)
+bool vk_poll_watches_others(const struct vk_worker *worker, const struct vk_queue *q)
 {
 	const struct vk_dev *dev = worker->dev;
 	u32 i;
 
-	for (i = 0; i < dev->class->nvqs && worker->polls; i++)
-		if (rcu_access_pointer(dev->vqs[i].worker) == worker &&
-		    READ_ONCE(dev->vqs[i].poll.active))
+	for (i = 0; i < dev->class->nvqs && worker->polls; i++) {
+		const struct vk_queue *other = &dev->vqs[i];
+
+		if (other != q && rcu_access_pointer(other->worker) == worker &&
+		    READ_ONCE(other->poll.active))
 			return true;
+	}
 	return false;
 }
 

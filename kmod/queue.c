@@ -87,7 +87,7 @@ bool vk_queue_spent(const struct vk_budget *b)
 	if (b->requests < VK_TURN_REQUESTS && b->bytes < VK_TURN_BYTES)
 		return false;
 	return b->worker->others_wait || !llist_empty(&b->worker->runnable) ||
-	       vk_poll_watches_any(b->worker);
+	       vk_poll_watches_others(b->worker, b->queue);
 }
 
 /* What was pushed since the last decision was published: call if the driver wants it. */
@@ -248,7 +248,7 @@ static int vk_queue_work(struct vk_queue *q, struct vk_budget *budget, u64 since
 /* Return: 0 to wait for a kick or a completion, 1 to be run again, -errno to break. */
 static int vk_queue_pass(struct vk_queue *q, struct vk_worker *worker, u64 since)
 {
-	struct vk_budget budget = { .worker = worker };
+	struct vk_budget budget = { .queue = q, .worker = worker };
 	bool full, waits, few;
 	int err, more;
 

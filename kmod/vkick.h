@@ -172,12 +172,14 @@ struct vk_req {
 
 /**
  * struct vk_budget - what a pass has done, of what it may do
- * @worker: whose pass it is
+ * @queue: whose pass it is
+ * @worker: whose turn
  * @plug: requests are submitted under it; NULL: there is none
  * @requests: served
  * @bytes: read and written for them
  */
 struct vk_budget {
+	struct vk_queue *queue;
 	struct vk_worker *worker;
 	struct blk_plug *plug;
 	u32 requests;
@@ -473,7 +475,7 @@ void vk_poll_woken(struct vk_queue *q, u64 since);
 void vk_poll_work_came(struct vk_queue *q, u64 when);
 void vk_poll_stop(struct vk_queue *q);
 void vk_poll_all(struct vk_worker *worker);
-bool vk_poll_watches_any(const struct vk_worker *worker);
+bool vk_poll_watches_others(const struct vk_worker *worker, const struct vk_queue *q);
 
 /* hold.c. Context: queue->lock held; all but release: worker */
 bool vk_hold_call(struct vk_queue *q);

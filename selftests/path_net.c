@@ -217,17 +217,28 @@ TEST_F(edge, packet_in_many_chains_is_used_in_one_go)
 	}
 }
 
+#define WAITING		20
+#define WAITING_BYTES	200
+
+/* For which there are no buffers yet. */
+static void send_waiting(struct net *n, u8 (*frames)[WAITING_BYTES])
+{
+	u32 i;
+
+	for (i = 0; i < WAITING; i++) {
+		net_fill(n, frames[i], WAITING_BYTES);
+		net_peer_send(n, frames[i], WAITING_BYTES);
+	}
+}
+
 TEST_F(edge, frames_wait_for_buffers)
 {
 	struct net *n = &self->n;
-	u8 frames[20][200];
+	u8 frames[WAITING][WAITING_BYTES];
 	u32 i;
 
-	for (i = 0; i < 20; i++) {
-		net_fill(n, frames[i], 200);
-		net_peer_send(n, frames[i], 200);
-	}
-	for (i = 0; i < 20; i++) {
+	send_waiting(n, frames);
+	for (i = 0; i < WAITING; i++) {
 		/* The second makes it whole: a kick has to be asked for behind the first. */
 		if (n->mrg) {
 			net_offer(n, 0, 106, 1, 0);
@@ -235,7 +246,7 @@ TEST_F(edge, frames_wait_for_buffers)
 		} else {
 			net_offer(n, 0, 212, 1, 0);
 		}
-		net_expect(n, frames[i], 200, n->mrg ? 106 : 212);
+		net_expect(n, frames[i], WAITING_BYTES, n->mrg ? 106 : 212);
 	}
 	EXPECT_EQ(0, net_dropped(n, NET_RX));
 }
@@ -244,16 +255,13 @@ TEST_F(edge, frames_wait_for_buffers)
 TEST_F(edge, frames_that_wait_outlast_a_stop)
 {
 	struct net *n = &self->n;
-	u8 frames[20][200];
+	u8 frames[WAITING][WAITING_BYTES];
 	u32 i;
 
-	for (i = 0; i < 20; i++) {
-		net_fill(n, frames[i], 200);
-		net_peer_send(n, frames[i], 200);
-	}
-	for (i = 0; i < 20; i++) {
+	send_waiting(n, frames);
+	for (i = 0; i < WAITING; i++) {
 		net_offer(n, 0, 212, 1, 0);
-		net_expect(n, frames[i], 200, 212);
+		net_expect(n, frames[i], WAITING_BYTES, 212);
 		net_set_backend(n, NET_RX, -1);
 		net_set_backend(n, NET_RX, n->backend);
 	}

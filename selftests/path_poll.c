@@ -77,6 +77,27 @@ TEST_F(poll, without_a_timeout_nothing_is_polled_if_that_is_off)
 	EXPECT_EQ(0, vdev_get_stats(self->r.fd, 0).poll_window_ns);
 }
 
+/* Short turns are for the sake of others (VK_TURN_REQUESTS). */
+TEST_F(poll, watched_queue_does_not_cut_its_own_turns)
+{
+	struct deadline end = deadline_in(DEADLINE_MS);
+	struct drv *d = &self->q->drv;
+	struct vkick_stats before;
+	int n = 0;
+
+	polled_for_long(&self->r, self->q);
+	before = vdev_get_stats(self->r.fd, 0);
+	while (drv_add1(d, GMEM_FAR, 16, true) >= 0)
+		n++;
+	ASSERT_LT(16, n);
+	drv_publish(d);
+	while (drv_in_flight(d)) {
+		ASSERT_FALSE(deadline_passed(&end));
+		drv_get(d, NULL);
+	}
+	EXPECT_EQ(before.budget_exhausted, vdev_get_stats(self->r.fd, 0).budget_exhausted);
+}
+
 TEST_F(poll, window_is_never_above_the_timeout)
 {
 	int i;

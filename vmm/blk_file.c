@@ -268,8 +268,8 @@ static void measure_bdev(struct blk_disk *d, const struct stat *st)
 
 	if (!ioctl(d->fd, BLKPBSZGET, &physical) && physical > d->block_bytes)
 		d->physical_block_bytes = physical;
-	/* -1: it has none that suits all its parts. */
-	if (!ioctl(d->fd, BLKALIGNOFF, &align) && align > 0)
+	/* -1: it has none that suits all its parts. The driver's field is a byte (5.2.4). */
+	if (!ioctl(d->fd, BLKALIGNOFF, &align) && align > 0 && align / d->block_bytes <= UINT8_MAX)
 		d->align_bytes = align;
 	if (!ioctl(d->fd, BLKIOMIN, &min_io))
 		d->min_io_bytes = min_io;

@@ -324,7 +324,7 @@ static int net_kernel_run(struct virtio_dev *dev, int fd, unsigned int i, bool r
 	return err == -EINVAL && net_tap_is_gone(tap) ? 0 : err;
 }
 
-/* Mainline's signals each packet that the tap refuses, and goes on: with no interface any more that is all of them. */
+/* Mainline's signals each batch that the tap refuses, and goes on: with no interface any more that is all of them. */
 static bool net_stands_still(const struct virtio_dev *dev)
 {
 	return dev->datapath->ops == &datapath_vhost && net_tap_is_gone(&net_nic_of(dev)->tap);
