@@ -7,8 +7,9 @@
  * out: a line for each run, as ./path.c
  *
  * One driver, the tests', plays the guest for both: it keeps @depth requests of 4 KiB
- * in flight, laid out as Linux does (header, data, status, in an indirect table), and
- * when there is nothing to take back it sleeps in read() on the call eventfd. The two
+ * in flight, laid out as Linux does (header, data, status, in an indirect table; each is
+ * visible once it is there, and all of them are kicked for together), and when there is
+ * nothing to take back it sleeps in read() on the call eventfd. The two
  * run in turn, and the report pairs them.
  */
 #include <fcntl.h>
@@ -111,6 +112,7 @@ static void submit(struct run *r, const struct row *row)
 			      next_sector(r));
 		head = drv_add(d, segs, 3);
 		CHECK(head >= 0, "depth %u", row->depth);
+		drv_publish(d);
 		r->slot_of[head] = i;
 		if (i % SAMPLED_SLOTS == 0)
 			s->since = now_ns();

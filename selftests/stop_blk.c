@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "lib/batch.h"
+#include "lib/dut_module.h"
 
 #define DELAY_MS	500
 /* When a request that was forgotten about would have written. */
@@ -30,12 +31,24 @@
 #define OUT		VIRTIO_BLK_T_OUT
 #define OK		VIRTIO_BLK_S_OK
 
+static struct dut *open_dut(const struct backend *on, bool direct, u64 features)
+{
+	struct dut_conf conf = {
+		.path = on->path,
+		.sectors = SECTORS,
+		.direct = direct,
+		.features = features | F_INDIRECT,
+		.layout = DRV_INDIRECT,
+	};
+
+	return dut_open(&conf);
+}
+
 FIXTURE(stop)
 {
-	struct disk d;
+	struct dut *dut;
 	struct backend null, top;
 	struct batch b;
-	bool open;
 };
 
 FIXTURE_VARIANT(stop)
@@ -59,16 +72,13 @@ FIXTURE_SETUP(stop)
 	self->null = null_make("null", &conf);
 	backend_fill(&self->null, SEED);
 	self->top = dm_make1("slow", SECTORS, "delay", "%s 0 %d", self->null.path, DELAY_MS);
-	batch_open(&self->d, self->top.path, SECTORS, variant->direct, variant->features, 2);
-	self->open = true;
+	self->dut = open_dut(&self->top, variant->direct, variant->features);
 }
 
 FIXTURE_TEARDOWN(stop)
 {
-	if (self->open) {
-		EXPECT_TRUE(gmem_canaries_ok(&self->d.r.mem));
-		disk_close(&self->d);
-	}
+	if (self->dut)
+		dut_close(self->dut);
 	backend_sweep();
 }
 
@@ -81,15 +91,16 @@ static u64 in_flight(struct disk *d, u32 queue)
  * BATCH_MAX requests, all of them taken up, and at least most of them with the backend:
  * reads have one half of the disk, writes the other.
  */
-static void get_in_flight(struct batch *b, struct disk *d, u32 queue, u32 type)
+static void get_in_flight(struct batch *b, struct dut *dut, u32 queue, u32 type)
 {
 	u64 places = SECTORS / BATCH_SECTORS / 2, before;
 	struct deadline end = deadline_in(DEADLINE_MS);
+	struct disk *d = &dut->d;
 	struct vkick_stats s;
 	u32 i;
 
 	before = vdev_get_stats(d->r.fd, queue).requests;
-	batch_begin(b, d, queue, NEW);
+	batch_begin(b, dut, queue, NEW);
 	for (i = 0; i < BATCH_MAX; i++)
 		batch_add(b, type, (i * 61 % places + (type == IN ? 0 : places)) *
 			  BATCH_SECTORS);
@@ -154,10 +165,10 @@ static void expect_all_back(struct __test_metadata *_metadata, struct batch *b, 
 TEST_F(stop, by_set_running_leaves_none_in_flight)
 {
 	struct batch *b = &self->b;
-	struct disk *d = &self->d;
+	struct disk *d = &self->dut->d;
 	struct vkick_stats s;
 
-	get_in_flight(b, d, 0, IN);
+	get_in_flight(b, self->dut, 0, IN);
 	disk_stop(d);
 	s = vdev_get_stats(d->r.fd, 0);
 	EXPECT_EQ(0, s.in_flight);
@@ -168,7 +179,7 @@ TEST_F(stop, by_set_running_leaves_none_in_flight)
 	expect_all_back(_metadata, b, SEED);
 	EXPECT_EQ(drv_base(&d->r.q[0].drv), vdev_get_base(d->r.fd, 0));
 	disk_start(d);
-	batch_begin(b, d, 0, NEW);
+	batch_begin(b, self->dut, 0, NEW);
 	batch_add(b, IN, 0);
 	batch_kick(b);
 	batch_finish(b);
@@ -197,11 +208,11 @@ static bool queue_stays_quiet(struct disk *d, u32 queue)
 
 TEST_F(stop, of_one_queue_leaves_the_other_in_flight)
 {
-	struct disk *d = &self->d;
+	struct disk *d = &self->dut->d;
 	static struct batch other;
 
-	get_in_flight(&self->b, d, 0, IN);
-	get_in_flight(&other, d, 1, variant->direct ? OUT : IN);
+	get_in_flight(&self->b, self->dut, 0, IN);
+	get_in_flight(&other, self->dut, 1, variant->direct ? OUT : IN);
 	vdev_stop(d->r.fd, 0);
 	EXPECT_TRUE(queue_stays_quiet(d, 0));
 	expect_all_back(_metadata, &self->b, SEED);
@@ -225,10 +236,10 @@ static void attach_again(struct disk *d, const char *path, bool direct)
 
 static void end_in_flight(FIXTURE_DATA(stop) *self, bool direct, bool by_close)
 {
-	struct disk *d = &self->d;
+	struct disk *d = &self->dut->d;
 	u32 base;
 
-	get_in_flight(&self->b, d, 0, IN);
+	get_in_flight(&self->b, self->dut, 0, IN);
 	if (by_close)
 		close(d->r.fd);
 	else
@@ -262,7 +273,7 @@ TEST_F(stop, by_close)
 
 TEST_F(stop, by_kill_9)
 {
-	struct disk *d = &self->d;
+	struct disk *d = &self->dut->d;
 	int ready = ev_new();
 	pid_t pid;
 
@@ -275,7 +286,7 @@ TEST_F(stop, by_kill_9)
 		d->r.fd = vdev_open("blk");
 		attach_again(d, self->top.path, variant->direct);
 		disk_start(d);
-		get_in_flight(&self->b, d, 0, IN);
+		get_in_flight(&self->b, self->dut, 0, IN);
 		ev_signal(ready);
 		for (;;)
 			pause();
@@ -326,13 +337,13 @@ static bool stop_ends(struct stopper *s)
 TEST_F(stop, waits_for_a_backend_that_stands_still)
 {
 	struct dm_line plain[2] = { { .len = SECTORS, .target = "linear" } };
-	struct disk *d = &self->d;
+	struct disk *d = &self->dut->d;
 	struct stopper s;
 
 	snprintf(plain[0].params, sizeof(plain[0].params), "%s 0", self->null.path);
 	dm_reload(&self->top, plain, false);
 	dm_suspend(&self->top, false);
-	get_in_flight(&self->b, d, 0, IN);
+	get_in_flight(&self->b, self->dut, 0, IN);
 	EXPECT_TRUE(stop_waits(&s, d));
 	EXPECT_EQ(0, self->b.back);
 	dm_resume(&self->top);
@@ -346,10 +357,9 @@ TEST_F(stop, waits_for_a_backend_that_stands_still)
 
 FIXTURE(frozen)
 {
-	struct disk d;
+	struct dut *dut;
 	struct backend loop, fs, file;
 	struct batch b;
-	bool open;
 };
 
 FIXTURE_VARIANT(frozen)
@@ -370,31 +380,28 @@ FIXTURE_SETUP(frozen)
 	self->loop = loop_make("frozen", backend_memfd("frozen", 16 << 20), false);
 	self->fs = fs_make("frozen", &self->loop, NULL);
 	self->file = fs_file(&self->fs, "disk", DISK_MIB << 20, true);
-	batch_open(&self->d, self->file.path, SECTORS, variant->direct, F_PACKED, 2);
-	self->open = true;
+	self->dut = open_dut(&self->file, variant->direct, F_PACKED);
 }
 
 FIXTURE_TEARDOWN(frozen)
 {
-	if (self->open) {
-		EXPECT_TRUE(gmem_canaries_ok(&self->d.r.mem));
-		disk_close(&self->d);
-	}
+	if (self->dut)
+		dut_close(self->dut);
 	backend_sweep();
 }
 
 TEST_F(frozen, writes_wait_and_so_does_a_stop)
 {
-	struct disk *d = &self->d;
+	struct disk *d = &self->dut->d;
 	static struct batch reads;
 	struct stopper s;
 	u32 i;
 
 	fs_freeze(&self->fs);
-	get_in_flight(&self->b, d, 0, OUT);
+	get_in_flight(&self->b, self->dut, 0, OUT);
 
 	/* Reads have nothing to wait for. */
-	batch_begin(&reads, d, 1, 0);
+	batch_begin(&reads, self->dut, 1, 0);
 	for (i = 0; i < 100; i++)
 		batch_add(&reads, IN, i * BATCH_SECTORS);
 	batch_kick(&reads);
@@ -408,7 +415,7 @@ TEST_F(frozen, writes_wait_and_so_does_a_stop)
 	EXPECT_TRUE(stays_quiet(d, 0));
 	expect_all_back(_metadata, &self->b, 0);
 	for (i = 0; i < 50; i++) {
-		batch_begin(&reads, d, 1, 0);
+		batch_begin(&reads, self->dut, 1, 0);
 		batch_add(&reads, IN, self->b.sector[i]);
 		batch_kick(&reads);
 		batch_finish(&reads);

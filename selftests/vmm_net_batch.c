@@ -158,7 +158,7 @@ static void ring_over(struct net_uring *u, int fd)
 	CHECK(!io_uring_register_files(&u->ring, &fd, 1), "REGISTER_FILES");
 	CHECK(!net_uring_restrict(&u->ring), "restrict");
 	CHECK(!syscall(__NR_io_uring_register, u->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0), "ENABLE_RINGS");
-	u->on = true;
+	u->open = u->on = true;
 	u->linked = true;
 }
 
@@ -283,6 +283,26 @@ TEST(ring_is_good_for_packets_of_its_tap_alone)
 	EXPECT_EQ(0, next_number(b.peer));
 	close(other);
 	burst_close(&b);
+}
+
+/* The next VMM's, which finds it attached otherwise. */
+TEST(ring_that_is_closed_has_let_go_of_its_tap)
+{
+	struct pollfd peer = { .events = POLLIN };
+	struct net_uring u;
+	int fd[2], i;
+
+	NEEDS_BATCHES;
+	for (i = 0; i < 200; i++) {
+		ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, fd));
+		ring_over(&u, fd[0]);
+		net_uring_close(&u);
+		close(fd[0]);
+		peer.fd = fd[1];
+		ASSERT_EQ(1, poll(&peer, 1, 0)) TH_LOG("round %d", i);
+		ASSERT_EQ(POLLHUP, peer.revents & POLLHUP);
+		close(fd[1]);
+	}
 }
 
 /* With a room that has no limit a tap has no EAGAIN in the middle, and its writes need no links. */

@@ -2,7 +2,7 @@
 /*
  * The VMM's sandbox, natively: what a thread of each kind can still do, and what kills it.
  *
- * in:  vmm/sandbox/, vmm/blk_restrict.c; children that enter it
+ * in:  vmm/sandbox/, vmm/blk_restrict.c, vmm/net_uring.c; children that enter it
  * out: SIGSYS, EACCES, or what the call does without it
  *
  * A filter is put on as it comes to a thread: its makers' first. That real threads run under it is boot/sandbox's to show.
@@ -10,6 +10,7 @@
 #include "lib/util.h"
 
 #include "../vmm/blk_uring.h"
+#include "../vmm/net_user.h"
 #include "../vmm/sandbox/sandbox.h"
 
 #include "kselftest_harness.h"
@@ -318,6 +319,35 @@ TEST(a_disks_ring_opens_nothing)
 	EXPECT_EQ(1, io_uring_register_buffers_update_tag(&t.ring, 0, &iov, &tag, 1));
 	EXPECT_EQ(-EACCES, io_uring_register_personality(&t.ring));
 	io_uring_queue_exit(&t.ring);
+}
+
+/* Its thread may not close it. */
+static void lose_ring(void *arg)
+{
+	struct net_uring *u = arg;
+	static u8 packet[100];
+	struct iovec iov = { packet, sizeof(packet) };
+	struct net_buffer buffer = { .nr_iov = 1 };
+
+	close(u->ring.ring_fd);
+	enter(THREAD_STREAM);
+	net_uring_write(u, &iov, &buffer, 1);
+	syscall(__NR_exit_group, u->on);
+}
+
+TEST(a_nics_ring_that_fails_does_not_kill)
+{
+	struct net_uring u;
+	int fd[2];
+
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd));
+	net_uring_open(&u, fd[0]);
+	if (!u.on)
+		SKIP(return, "no io_uring here, or none that promises not to wait");
+	EXPECT_EQ(0, child_status(lose_ring, &u));
+	net_uring_close(&u);
+	close(fd[0]);
+	close(fd[1]);
 }
 
 /* ---- Files ------------------------------------------------------------------------- */

@@ -90,7 +90,7 @@ struct blk_view {
 /**
  * struct blk_req - one request
  * @next: in a list of those that wait for something; the backend's
- * @queue: the backend's, as @thread, @back_result, @leads and @stamp
+ * @queue: the backend's, as @thread, @back_result, @leads, @lost and @stamp
  * @chunk: a buffer to bounce through; the backend's, see blk_req_gather()
  * @durable: it completes when it is durable
  * @bounces: the data are not aligned as O_DIRECT wants them
@@ -106,6 +106,7 @@ struct blk_req {
 	struct blk_thread *thread;
 	int back_result;
 	bool leads;
+	bool lost;
 	void *chunk;
 	struct vring_stamp stamp;
 	struct vring_token token;

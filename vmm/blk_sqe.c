@@ -205,9 +205,11 @@ void blk_sqe_enter(struct blk_thread *t)
 
 void blk_sqe_leave(struct blk_thread *t)
 {
-	/* The ring's end is not waited for; the pages' is. */
+	/* The ring's end is not waited for; the pages' is, and the file's: it may be to be unmounted. */
 	if (t->fixed_bufs)
 		io_uring_unregister_buffers(&t->ring);
+	if (t->fixed_file)
+		io_uring_unregister_files(&t->ring);
 }
 
 /* ---- Submitting -------------------------------------------------------------------- */
@@ -465,7 +467,7 @@ void blk_sqe_result(struct blk_thread *t, struct blk_req *r, int res)
 
 	if (r->op == BLK_READ && r->chunk && res > 0)
 		blk_req_scatter(r, r->chunk, res);
-	blk_req_result(r, t->u->disk, res);
+	blk_req_result(r, t->u->disk, r->leads ? blk_sync_result(r, res) : res);
 	if (r->leads && r->op != BLK_SYNC)
 		blk_sync_end(t, r, res);
 	blk_sqe_start(t, r);

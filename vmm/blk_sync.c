@@ -7,8 +7,9 @@
  *
  * The host tells an open file but once of writes that it lost. Of two flushes under way at
  * a time one would be told, and the other promise what is lost. So one is under way, and
- * those that come meanwhile share the next, which begins when all of them have come; but if
- * it fails, they fail with it.
+ * those that come meanwhile share the next, which begins when all of them have come. If the
+ * first one fails, they fail too, as they may rely on what was lost; but not before their own
+ * is over, which is told of what they themselves lost: or whoever comes after them would be.
  */
 #include <errno.h>
 
@@ -29,6 +30,7 @@ bool blk_sync_leads(struct blk_thread *t, struct blk_req *r)
 	if (r->leads)
 		return true;
 	r->thread = t;
+	r->lost = false;
 	pthread_mutex_lock(&s->lock);
 	r->leads = !s->busy;
 	s->busy = true;
@@ -51,6 +53,11 @@ static struct blk_req *begin_round(struct blk_sync *s)
 	return leader;
 }
 
+int blk_sync_result(const struct blk_req *r, int res)
+{
+	return r->lost && res >= 0 ? -EIO : res;
+}
+
 void blk_sync_end(struct blk_thread *t, struct blk_req *leader, int res)
 {
 	struct blk_sync *s = &t->u->sync;
@@ -61,16 +68,15 @@ void blk_sync_end(struct blk_thread *t, struct blk_req *leader, int res)
 	pthread_mutex_lock(&s->lock);
 	while ((r = blk_take(&s->round)))
 		blk_append(&over, r);
-	/* Those that came meanwhile may rely on what was lost as well, and will not be told again. */
-	while (res < 0 && (r = blk_take(&s->next)))
-		blk_append(&over, r);
+	for (r = s->next.first; res < 0 && r; r = r->next)
+		r->lost = true;
 	leader = begin_round(s);
 	pthread_mutex_unlock(&s->lock);
 	if (leader)
 		blk_back_give(leader);
 	while ((r = blk_take(&over))) {
 		/* What was tried again was so by the leader. */
-		r->back_result = res < 0 ? -EIO : 0;
+		r->back_result = res < 0 ? -EIO : blk_sync_result(r, 0);
 		blk_back_give(r);
 	}
 }

@@ -254,7 +254,9 @@ void blk_discard_start(struct blk_thread *t, struct blk_req *r);
 void blk_sync_init(struct blk_uring *u);
 /* Before a BLK_SYNC. Return: whether @t is to submit it; else it comes back with its result, or to lead. */
 bool blk_sync_leads(struct blk_thread *t, struct blk_req *r);
-/* The one that led is over, with @res. */
+/* What the host said to @r's leader, or to @r, is this for @r. */
+int blk_sync_result(const struct blk_req *r, int res);
+/* The one that led is over, with @res of the host's. */
 void blk_sync_end(struct blk_thread *t, struct blk_req *leader, int res);
 
 /* ---- blk_back.c ------------------------------------------------------------------------ */

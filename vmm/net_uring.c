@@ -23,6 +23,7 @@
 /* ---- The ring --------------------------------------------------------------------------- */
 
 #define SQE(o)		{ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = (o) }
+#define REGISTER(o)	{ .opcode = IORING_RESTRICTION_REGISTER_OP, .register_op = (o) }
 #define REQUIRED(f)	{ .opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED, .sqe_flags = (f) }
 #define ALLOWED(f)	{ .opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED, .sqe_flags = (f) }
 
@@ -31,6 +32,7 @@ int net_uring_restrict(struct io_uring *ring)
 {
 	static const struct io_uring_restriction allowed[] = {
 		SQE(IORING_OP_READ), SQE(IORING_OP_READV), SQE(IORING_OP_WRITEV), REQUIRED(IOSQE_FIXED_FILE), ALLOWED(IOSQE_IO_LINK),
+		REGISTER(IORING_UNREGISTER_FILES),
 	};
 
 	return syscall(__NR_io_uring_register, ring->ring_fd, IORING_REGISTER_RESTRICTIONS, allowed,
@@ -71,21 +73,24 @@ void net_uring_open(struct net_uring *u, int tap)
 	};
 	int room;
 
-	u->on = false;
+	u->open = u->on = false;
 	if (io_uring_queue_init_params(NET_BATCH, &u->ring, &params))
 		return;
 	u->linked = ioctl(tap, TUNGETSNDBUF, &room) || room != INT_MAX;
 	if (!set_up(&u->ring, tap) && never_waits(&u->ring))
-		u->on = true;
+		u->open = u->on = true;
 	else
 		io_uring_queue_exit(&u->ring);
 }
 
 void net_uring_close(struct net_uring *u)
 {
-	if (u->on)
-		io_uring_queue_exit(&u->ring);
-	u->on = false;
+	if (!u->open)
+		return;
+	/* The ring's end is not waited for; the tap's is: another VMM may be to have it. */
+	io_uring_unregister_files(&u->ring);
+	io_uring_queue_exit(&u->ring);
+	u->open = u->on = false;
 }
 
 /* ---- Packets ------------------------------------------------------------------------------ */
@@ -146,7 +151,7 @@ u32 net_uring_write(struct net_uring *u, const struct iovec *iov, const struct n
 		if (done < nr && result[done] == -EAGAIN)
 			break;
 		if (!ok || done == from) {
-			net_uring_close(u);
+			u->on = false;
 			break;
 		}
 	}
@@ -167,5 +172,5 @@ void net_uring_read(struct net_uring *u, u8 (*data)[NET_MAX_PACKET + 1], int *by
 		bytes[i] = -ECANCELED;
 	}
 	if (!submit(u, nr, bytes))
-		net_uring_close(u);
+		u->on = false;
 }

@@ -19,10 +19,12 @@ struct net_buffer;
 
 /**
  * struct net_uring - one of a pair
+ * @open: there is a ring
  * @on: it may be used; else packets go one by one
  * @linked: the tap may run out of room, and then takes none of those after
  */
 struct net_uring {
+	bool open;
 	bool on;
 	bool linked;
 	struct io_uring ring;

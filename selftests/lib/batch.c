@@ -7,29 +7,9 @@
  */
 #include "batch.h"
 
-#include <errno.h>
 #include <string.h>
 
-void batch_open(struct disk *d, const char *path, u64 sectors, bool direct, u64 features,
-		u32 nr_queues)
-{
-	struct disk_conf conf = {
-		.on = BACKING_GIVEN,
-		.path = path,
-		.direct = direct,
-		.sectors = sectors,
-		.features = features | F_INDIRECT,
-		.layout = DRV_INDIRECT,
-		.num = BATCH_MAX,
-		.max_segs = 4,
-		.nr_queues = nr_queues,
-	};
-
-	disk_open(d, &conf);
-	disk_start(d);
-}
-
-void batch_begin(struct batch *b, struct disk *d, u32 queue, u64 seed)
+void batch_begin(struct batch *b, struct dut *d, u32 queue, u64 seed)
 {
 	b->d = d;
 	b->queue = queue;
@@ -38,15 +18,19 @@ void batch_begin(struct batch *b, struct disk *d, u32 queue, u64 seed)
 	b->back = 0;
 }
 
+u8 *batch_data(struct batch *b, u32 i)
+{
+	return gmem_ptr(dut_mem(b->d), BATCH_BUF(b->queue, i), BATCH_BYTES);
+}
+
 u32 batch_add(struct batch *b, u32 type, u64 sector)
 {
 	u32 i = b->nr++, s;
 	struct drv_seg data = { BATCH_BUF(b->queue, i), BATCH_BYTES, type == VIRTIO_BLK_T_IN };
-	struct disk_req req = { type, sector, &data, type != VIRTIO_BLK_T_FLUSH };
-	u8 *p = gmem_ptr(&b->d->r.mem, data.gpa, BATCH_BYTES);
-	int slot;
+	u8 *p;
 
 	CHECK(i < BATCH_MAX, "a long batch");
+	p = batch_data(b, i);
 	b->type[i] = type;
 	b->sector[i] = sector;
 	b->status[i] = BATCH_OUT;
@@ -55,28 +39,22 @@ u32 batch_add(struct batch *b, u32 type, u64 sector)
 			backend_stamp(p + s * SECTOR, sector + s, b->seed);
 	else
 		memset(p, 0xdb, BATCH_BYTES);
-	slot = disk_add(b->d, b->queue, &req);
-	CHECK(slot >= 0, "queue %u is full", b->queue);
-	b->of_slot[slot] = i;
+	dut_add(b->d, b->queue, i, type, sector, &data, type != VIRTIO_BLK_T_FLUSH);
 	return i;
 }
 
 void batch_kick(struct batch *b)
 {
-	struct vq *q = &b->d->r.q[b->queue];
-
-	drv_kick(&q->drv, q->kick);
+	dut_kick(b->d, b->queue);
 }
 
 void batch_poll(struct batch *b)
 {
 	u8 status;
-	int slot;
+	int i;
 
-	while ((slot = disk_poll(b->d, b->queue, &status, NULL)) >= 0) {
-		u32 i = b->of_slot[slot];
-
-		CHECK(b->status[i] == BATCH_OUT, "request %u is done twice", i);
+	while ((i = dut_poll(b->d, b->queue, &status)) >= 0) {
+		CHECK(b->status[i] == BATCH_OUT, "request %d is done twice", i);
 		b->status[i] = status;
 		b->back++;
 	}
@@ -85,7 +63,6 @@ void batch_poll(struct batch *b)
 bool batch_wait(struct batch *b, int ms)
 {
 	struct deadline end = deadline_in(ms);
-	struct vq *q = &b->d->r.q[b->queue];
 
 	for (;;) {
 		batch_poll(b);
@@ -93,7 +70,7 @@ bool batch_wait(struct batch *b, int ms)
 			return true;
 		if (deadline_passed(&end))
 			return false;
-		drv_wait(&q->drv, q->call, deadline_left_ms(&end));
+		dut_wait(b->d, b->queue, deadline_left_ms(&end));
 	}
 }
 
@@ -105,11 +82,10 @@ void batch_finish(struct batch *b)
 void batch_wait_for(struct batch *b, u32 i)
 {
 	struct deadline end = deadline_in(DEADLINE_MS);
-	struct vq *q = &b->d->r.q[b->queue];
 
 	for (batch_poll(b); b->status[i] == BATCH_OUT; batch_poll(b)) {
 		CHECK(!deadline_passed(&end), "request %u is not back", i);
-		drv_wait(&q->drv, q->call, deadline_left_ms(&end));
+		dut_wait(b->d, b->queue, deadline_left_ms(&end));
 	}
 }
 
@@ -124,7 +100,7 @@ u32 batch_count(const struct batch *b, u8 status)
 
 bool batch_has_stamps(struct batch *b, u32 i, u64 seed)
 {
-	const u8 *p = gmem_ptr(&b->d->r.mem, BATCH_BUF(b->queue, i), BATCH_BYTES);
+	const u8 *p = batch_data(b, i);
 	u8 want[SECTOR];
 	u32 s;
 

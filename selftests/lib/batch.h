@@ -2,21 +2,21 @@
 /*
  * Many requests of a disk at a time, over a backend that may fail or stall.
  *
- * in:  a disk on a backend that was filled with stamps (backend.h)
+ * in:  a disk under test (dut.h) on a backend that was filled with stamps (backend.h)
  * out: the status of each; whether what was read is what was there
- *
- * Request i of a queue has the BATCH_BYTES at BATCH_BUF(queue, i) for its data.
  */
 #ifndef SELFTEST_BATCH_H
 #define SELFTEST_BATCH_H
 
 #include "backend.h"
-#include "disk.h"
+#include "dut.h"
 
-#define BATCH_MAX	256U
+#define BATCH_MAX	DUT_NUM
 #define BATCH_SECTORS	8U
 #define BATCH_BYTES	(BATCH_SECTORS * SECTOR)
-#define BATCH_BUF(queue, i)	(((queue) ? DISK_BUF2 : DISK_BUF) + (u64)(i) * BATCH_BYTES)
+
+/* A request's data, in guest memory. */
+#define BATCH_BUF(queue, i)	(DUT_BUF(queue) + (u64)(i) * BATCH_BYTES)
 
 /* A request's status until it is back. */
 #define BATCH_OUT	0xff
@@ -31,20 +31,16 @@
  * @seed: of the stamps that are written
  */
 struct batch {
-	struct disk *d;
+	struct dut *d;
 	u32 queue;
 	u64 seed;
 	u32 nr, back;
 	u32 type[BATCH_MAX];
 	u64 sector[BATCH_MAX];
 	u8 status[BATCH_MAX];
-	u16 of_slot[BATCH_MAX];
 };
 
-/* A disk on @path, running, with queues of BATCH_MAX requests. */
-void batch_open(struct disk *d, const char *path, u64 sectors, bool direct, u64 features,
-		u32 nr_queues);
-void batch_begin(struct batch *b, struct disk *d, u32 queue, u64 seed);
+void batch_begin(struct batch *b, struct dut *d, u32 queue, u64 seed);
 /* Puts one in the ring, unpublished. Return: its number. */
 u32 batch_add(struct batch *b, u32 type, u64 sector);
 void batch_kick(struct batch *b);
@@ -57,6 +53,8 @@ void batch_finish(struct batch *b);
 /* Waits until request @i is back. */
 void batch_wait_for(struct batch *b, u32 i);
 u32 batch_count(const struct batch *b, u8 status);
+/* What one reads, or writes. */
+u8 *batch_data(struct batch *b, u32 i);
 /* Whether a read brought the stamps of @seed. */
 bool batch_has_stamps(struct batch *b, u32 i, u64 seed);
 

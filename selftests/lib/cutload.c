@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A power cut's workload: two queues, a thread each. How a disk is reached is in
- * cutload_module.c and cutload_vmm.c.
+ * A power cut's workload: two queues, a thread each.
  *
- * in:  a workload, a disk, the dm-log-writes device below it
+ * in:  a workload, the disk under test, the dm-log-writes device below it
  * out: see cutload.h
  */
 #define _GNU_SOURCE
@@ -13,11 +12,14 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <linux/virtio_blk.h>
 
 /* Of each queue: requests in all, and in flight. */
 #define REQUESTS	300
-#define DEPTH		CUT_DEPTH
+#define DEPTH		12
+
+#define MAX_BYTES	(CUT_MAX_SECTORS * SECTOR)
 
 u64 cut_from_env(const char *name, u64 otherwise)
 {
@@ -41,9 +43,22 @@ struct gate {
 	int held[2 * REQUESTS];
 };
 
+/**
+ * struct promises - what the disk makes durable
+ * @through: it has write-through
+ * @flushes: and flushes all the same, or needs them
+ * @fua: writes need none: each is durable by itself
+ */
+struct promises {
+	bool through;
+	bool flushes;
+	bool fua;
+};
+
 /* One queue and the thread that drives it. */
 struct driver {
-	const struct cut_disk_ops *disk;
+	struct dut *disk;
+	struct promises is;
 	struct pc *pc;
 	const struct backend *marks;	/* where promises are written down */
 	u32 queue;
@@ -77,7 +92,7 @@ static void send_mark(const struct driver *v, int mark)
 
 static bool passes_gate(const struct driver *v, const struct pc_req *r)
 {
-	return r->op == PC_FLUSH || (v->disk->through && (r->op != PC_WRITE || !v->disk->fua));
+	return r->op == PC_FLUSH || (v->is.through && (r->op != PC_WRITE || !v->is.fua));
 }
 
 /* What is held back does not wait for who comes later. */
@@ -127,9 +142,9 @@ static void submit(struct driver *v, const struct pc_req *r)
 		[PC_FLUSH] = VIRTIO_BLK_T_FLUSH, [PC_DISCARD] = VIRTIO_BLK_T_DISCARD,
 	};
 	u32 i = free_place(v);
-	struct gmem *mem = v->disk->mem;
+	struct gmem *mem = dut_mem(v->disk);
 	struct drv_seg data = {
-		v->disk->buf[v->queue] + (u64)i * CUT_MAX_BYTES, r->nr * SECTOR, false
+		DUT_BUF(v->queue) + (u64)i * MAX_BYTES, r->nr * SECTOR, false
 	};
 	struct virtio_blk_discard_write_zeroes range = {
 		.sector = htole64(r->sector),
@@ -147,22 +162,22 @@ static void submit(struct driver *v, const struct pc_req *r)
 	}
 	v->req[i] = *r;
 	v->used[i] = true;
-	v->disk->submit(v->disk->dev, v->queue, i, type[r->op], writes ? r->sector : 0, &data,
-			!flush);
+	dut_add(v->disk, v->queue, i, type[r->op], writes ? r->sector : 0, &data, !flush);
+	dut_kick(v->disk, v->queue);
 }
 
 static void complete(struct driver *v)
 {
 	struct pc_req *r;
 	u8 status;
-	int mark;
-	u32 i;
+	int mark, i;
 
-	i = v->disk->take(v->disk->dev, v->queue, &status);
+	while ((i = dut_poll(v->disk, v->queue, &status)) < 0)
+		CHECK(dut_wait(v->disk, v->queue, 2 * DEADLINE_MS), "nothing comes back");
 	r = &v->req[i];
 	CHECK(status == VIRTIO_BLK_S_OK, "op %d of %u sectors at %llu: status %u", r->op,
 	      r->nr, (unsigned long long)r->sector, status);
-	mark = pc_done(v->pc, r, v->disk->through);
+	mark = pc_done(v->pc, r, v->is.through);
 	if (passes_gate(v, r))
 		leave_gate(v, mark);
 	else if (mark >= 0)
@@ -181,7 +196,7 @@ static void *drive(void *arg)
 
 			do {
 				pc_next(v->pc, &v->seed, &r);
-			} while (r.op == PC_FLUSH && !v->disk->flushes);
+			} while (r.op == PC_FLUSH && !v->is.flushes);
 			if (passes_gate(v, &r))
 				while (!enter_gate(v->gate, made == back)) {
 					complete(v);
@@ -196,23 +211,43 @@ static void *drive(void *arg)
 	return NULL;
 }
 
-void cut_drive(struct pc *pc, const struct cut_disk_ops *disk, const struct backend *marks,
-	       bool many_flushes, u64 seed)
+void cut_run(struct pc *pc, const char *path, const struct backend *marks,
+	     const struct cut_conf *conf, u64 seed)
 {
-	struct gate gate = {
-		PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, .many = many_flushes
+	struct dut_conf dc = {
+		.path = path,
+		.sectors = pc->conf.sectors,
+		.direct = conf->direct,
+		.features = conf->features,
+		.layout = conf->layout,
+		.write_through = conf->write_through,
+		.no_flush = conf->no_flush,
 	};
-	struct driver v[2];
+	struct promises is = {
+		.through = conf->write_through || conf->no_flush,
+		.flushes = !conf->no_flush,
+	};
+	struct gate gate = {
+		PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER,
+		.many = conf->many_flushes,
+	};
+	struct driver v[DUT_QUEUES];
+	struct dut *disk;
+	struct stat st;
 	u32 i;
 
-	for (i = 0; i < 2; i++) {
+	CHECK(!stat(path, &st), "%s", path);
+	is.fua = conf->direct && S_ISBLK(st.st_mode);
+	disk = dut_open(&dc);
+	for (i = 0; i < DUT_QUEUES; i++) {
 		v[i] = (struct driver) {
-			.disk = disk, .pc = pc, .marks = marks, .queue = i,
+			.disk = disk, .is = is, .pc = pc, .marks = marks, .queue = i,
 			.seed = seed * 2 + i + 1,
 			.gate = &gate,
 		};
 		CHECK(!pthread_create(&v[i].thread, NULL, drive, &v[i]), "thread");
 	}
-	for (i = 0; i < 2; i++)
+	for (i = 0; i < DUT_QUEUES; i++)
 		pthread_join(v[i].thread, NULL);
+	dut_close(disk);
 }

@@ -34,7 +34,7 @@ static void init_queue(struct vdisk *v, unsigned int i, u64 features)
 	struct datapath_queue *r = &v->dev.ring[i];
 	struct drv *d = &v->drv[i];
 
-	drv_init(d, &v->m.mem, VDISK_NUM, features, DRV_INDIRECT, VDISK_MAX_SEGS);
+	drv_init(d, &v->m.mem, VDISK_NUM, features, v->layout, VDISK_MAX_SEGS);
 	*r = (struct datapath_queue) {
 		.enabled = true,
 		.num = VDISK_NUM,
@@ -84,6 +84,7 @@ void vdisk_init(struct vdisk *v, int fd, u64 bytes, u64 features, unsigned int n
 	CHECK(!fstat(fd, &st), "fstat");
 	memset(v, 0, sizeof(*v));
 	init_vm(v);
+	v->layout = DRV_INDIRECT;
 	features |= F_VERSION_1 | F_INDIRECT;
 	v->disk = (struct blk_disk) {
 		.path = "test",
@@ -140,7 +141,7 @@ void vdisk_set_ring(struct vdisk *v, unsigned int q, u32 num, u32 max_segs)
 	struct drv *d = &v->drv[q];
 
 	drv_free(d);
-	drv_init(d, &v->m.mem, num, v->dev.acked, DRV_INDIRECT, max_segs);
+	drv_init(d, &v->m.mem, num, v->dev.acked, v->layout, max_segs);
 	r->num = num;
 	r->desc = d->desc_gpa;
 	r->avail = d->avail_gpa;

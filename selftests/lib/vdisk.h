@@ -30,6 +30,7 @@
  * struct vdisk - the disk
  * @m: what the datapath knows of it: guest memory
  * @disk: the test may change it while nothing runs
+ * @layout: of the chains of rings that vdisk_set_ring() makes
  * @hdr: header of vdisk_do()'s request
  * @status: its status byte
  * @slots: headers and status bytes of vdisk_add()'s requests, by queue
@@ -41,6 +42,7 @@ struct vdisk {
 	struct blk_disk disk;
 	struct virtio_dev dev;
 	struct drv drv[VDISK_MAX_QUEUES];
+	enum drv_layout layout;
 	u64 hdr;
 	u64 status;
 	u64 slots[VDISK_MAX_QUEUES];

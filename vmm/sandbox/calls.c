@@ -65,7 +65,7 @@ static const struct sandbox_call vcpu[] = {
 	IOCTL(TUNSETOFFLOAD), IOCTL(TUNSETQUEUE),			/* net_tap.c: what a driver takes; a reset */
 	IOCTL(TUNGETIFF),						/* net_tap.c: is it gone? */
 	CALL(fdatasync),						/* dev_blk.c: no write-back any more */
-	CALL(close),							/* blk_sqe.c's ring */
+	CALL(close), URING_REGISTER(IORING_UNREGISTER_FILES),		/* blk_sqe.c's ring, and net_uring.c's */
 	CALL(pread64), CALL(pwrite64),					/* vfio_cfg.c, vfio_bar.c: registers that are not mapped */
 	IOCTL(VFIO_DEVICE_SET_IRQS),					/* vfio_irq.c: what a driver unmasks */
 	IOCTL(VFIO_DEVICE_RESET),					/* dev_vfio.c: a driver's FLR */
@@ -94,7 +94,7 @@ static const struct sandbox_call disk[] = {
 	CALL(io_uring_enter),
 	URING_REGISTER(IORING_REGISTER_ENABLE_RINGS), URING_REGISTER(IORING_REGISTER_IOWQ_MAX_WORKERS),
 	URING_REGISTER(IORING_REGISTER_BUFFERS2), URING_REGISTER(IORING_REGISTER_BUFFERS_UPDATE),
-	URING_REGISTER(IORING_UNREGISTER_BUFFERS), CALL(clock_nanosleep),
+	URING_REGISTER(IORING_UNREGISTER_BUFFERS), URING_REGISTER(IORING_UNREGISTER_FILES), CALL(clock_nanosleep),
 	CALL(preadv), CALL(pwritev), CALL(fdatasync),	/* files in memory */
 	CALL(lseek),				/* where the backend ends */
 	CALL(unlink),				/* the control socket, when it has to die() */
