@@ -7,8 +7,10 @@
  * For how long at most is the owner's to say. Where that is less, it is as long as a few
  * of the worker's wake-ups for this queue were seen to take. Sleeping costs the driver
  * one, and the exit for its kick; and one that was called takes a while to come back with
- * more, while which it should not be asked for a kick either. A queue that waits for its
- * backend is an exception, since no kick and no exit is spared.
+ * more, while which it should not be asked for a kick either. For a driver that comes with
+ * many requests it is longer: it kicks for the last of them, while who watches begins with the
+ * first, and both work at a time. A queue that waits for its backend is an exception, since
+ * no kick and no exit is spared.
  *
  * in:  VHOST_SET_VRING_BUSYLOOP_TIMEOUT; queues that a pass left empty; wake-ups
  * out: passes over those in which work came in; notifications enabled on the others
@@ -20,12 +22,14 @@
  *
  * The worker takes queue->lock for one look at a time, and only if it is free; so
  * nobody waits for a queue that is but watched. It never sleeps while one is. It
- * gives up, as for a miss, when somebody else wants the CPU.
+ * gives up, as for a miss, when somebody else wants the CPU, as KVM does with a halted vCPU:
+ * need_resched() alone would have a vCPU that was woken here wait for its turn.
  */
 #include <linux/moduleparam.h>
 #include <linux/sched.h>
 #include <linux/sched/clock.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/stat.h>
 
 #include "vkick.h"
 #include "trace.h"
@@ -34,15 +38,15 @@
 #define VK_POLL_ROUND_NS	200000
 
 /*
- * How many wake-ups a queue is watched for, unasked. With one, guests with 32 requests at
- * a time had half as many kicks and calls again; with four, and up to 200 us, those
- * with one at a time lost up to half of their rate where CPUs are few (docs/performance.md).
+ * How many wake-ups a queue is watched for, unasked: of a driver with one request at a
+ * time, and of one with more (docs/performance.md has what others come to).
  */
 #define VK_POLL_WAKEUPS		2U
+#define VK_POLL_WAKEUPS_MANY	4U
 
 /*
  * And what of a wake-up is believed: beyond, it was a CPU that had other things to do. In
- * all half as long as KVM by default polls for a halted vCPU (halt_poll_ns).
+ * all no longer than KVM by default polls for a halted vCPU (halt_poll_ns).
  */
 #define VK_POLL_WAKEUP_MAX_NS	50000U
 
@@ -55,7 +59,8 @@ MODULE_PARM_DESC(poll_wakeups,
 u64 vk_poll_timeout_ns(const struct vk_queue *q)
 {
 	u64 ns = (u64)q->poll.timeout_us * NSEC_PER_USEC;
-	u32 unasked_ns = VK_POLL_WAKEUPS * q->poll.wakeup_ns;
+	u32 wakeups = q->poll.many ? VK_POLL_WAKEUPS_MANY : VK_POLL_WAKEUPS;
+	u32 unasked_ns = wakeups * q->poll.wakeup_ns;
 
 	return READ_ONCE(vk_poll_wakeups) ? max_t(u64, ns, unasked_ns) : ns;
 }
@@ -87,8 +92,11 @@ bool vk_poll_begin(struct vk_queue *q, struct vk_worker *worker, bool waits)
 	return true;
 }
 
-/* A pass found work that came at @when: what would have been the right window? */
-void vk_poll_work_came(struct vk_queue *q, u64 when)
+/*
+ * A pass found work that came at @when, @nr new requests among it: what would have been the
+ * right window?
+ */
+void vk_poll_work_came(struct vk_queue *q, u64 when, u32 nr)
 {
 	struct vk_poll *poll = &q->poll;
 	s64 gap = when - poll->idle_since;	/* clocks of CPUs may differ a bit */
@@ -97,7 +105,11 @@ void vk_poll_work_came(struct vk_queue *q, u64 when)
 	if (poll->active)
 		q->stats.poll_hits++;
 	WRITE_ONCE(poll->active, false);
+	/* What a queue finds that did not run empty says nothing of how long it would have taken. */
+	if (!poll->idle)
+		return;
 	poll->idle = false;
+	poll->many = nr > 1;
 	poll->window_ns = vring_poll_window(poll->window_ns, max_t(s64, gap, 0),
 					    vk_poll_timeout_ns(q));
 }
@@ -133,7 +145,7 @@ static bool vk_poll_look(struct vk_queue *q, struct vk_worker *worker)
 		return poll->active;
 	}
 	vk_hold_nothing_came(q, now);
-	if (now - poll->idle_since < poll->window_ns && !need_resched())
+	if (now - poll->idle_since < poll->window_ns && single_task_running() && !need_resched())
 		return true;
 	q->stats.poll_misses++;
 	WRITE_ONCE(poll->active, false);

@@ -241,7 +241,7 @@ static int vk_queue_work(struct vk_queue *q, struct vk_budget *budget, u64 since
 	if (!ret)
 		ret = vk_queue_drain_plugged(q, budget);
 	if (q->stats.requests != before || budget->requests != served)
-		vk_poll_work_came(q, since);
+		vk_poll_work_came(q, since, budget->requests - served);
 	return ret;
 }
 

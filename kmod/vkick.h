@@ -305,6 +305,7 @@ struct vk_poll {
 	u64 window_ns;			/* [Q] for how long, the next time */
 	bool idle;			/* [Q] the last pass found nothing more */
 	u64 idle_since;			/* [Q] local_clock() of when that began */
+	bool many;			/* [Q] what came then was more than one request */
 };
 
 enum vk_queue_state {
@@ -472,7 +473,7 @@ int vk_queue_flush_batch(struct vk_queue *q);
 u64 vk_poll_timeout_ns(const struct vk_queue *q);
 bool vk_poll_begin(struct vk_queue *q, struct vk_worker *worker, bool waits);
 void vk_poll_woken(struct vk_queue *q, u64 since);
-void vk_poll_work_came(struct vk_queue *q, u64 when);
+void vk_poll_work_came(struct vk_queue *q, u64 when, u32 nr);
 void vk_poll_stop(struct vk_queue *q);
 void vk_poll_all(struct vk_worker *worker);
 bool vk_poll_watches_others(const struct vk_worker *worker, const struct vk_queue *q);

@@ -7,13 +7,24 @@
  *      think times
  * out: kicks, polls, context switches and CPU time counted; every request served
  */
+#define _GNU_SOURCE
 #include "kselftest_harness.h"
 
+#include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 
 #include "lib/polled_fixture.h"
 
 POLLED_FIXTURE(poll);
+
+static void think(u64 ns)
+{
+	u64 until = now_ns() + ns;
+
+	while (now_ns() < until)
+		;
+}
 
 /* ---- what it saves ---- */
 
@@ -47,9 +58,30 @@ TEST_F(poll, without_a_timeout_a_queue_is_watched_as_long_as_wakeups_take)
 		polled_request(self->q);
 		s = vdev_get_stats(self->r.fd, 0);
 		ASSERT_GE(50000, s.wakeup_ns);
-		ASSERT_GE(100000, s.poll_window_ns);
+		ASSERT_GE(2 * s.wakeup_ns, s.poll_window_ns);
 	} while (s.poll_hits < 100);
 	EXPECT_LT(0, s.wakeup_ns);
+}
+
+/* It kicks for the last of them, and who watches begins with the first. */
+TEST_F(poll, driver_with_many_requests_is_watched_for_twice_as_long)
+{
+	struct deadline end = deadline_in(DEADLINE_MS);
+	struct drv *d = &self->q->drv;
+	struct vkick_stats s = vdev_get_stats(self->r.fd, 0);
+
+	drv_disable_call(d);
+	do {
+		ASSERT_FALSE(deadline_passed(&end));
+		drv_add1(d, GMEM_FAR, 16, true);
+		drv_add1(d, GMEM_FAR, 16, true);
+		think(2 * s.wakeup_ns);
+		drv_kick(d, self->q->kick);
+		while (drv_in_flight(d))
+			drv_get(d, NULL);
+		s = vdev_get_stats(self->r.fd, 0);
+		ASSERT_GE(4 * s.wakeup_ns, s.poll_window_ns);
+	} while (s.poll_window_ns <= 2 * s.wakeup_ns);
 }
 
 TEST_F(poll, without_a_timeout_nothing_is_polled_if_that_is_off)
@@ -90,7 +122,8 @@ TEST_F(poll, watched_queue_does_not_cut_its_own_turns)
 	while (drv_add1(d, GMEM_FAR, 16, true) >= 0)
 		n++;
 	ASSERT_LT(16, n);
-	drv_publish(d);
+	/* Should somebody else have had the CPU meanwhile, it is not watched any more. */
+	drv_kick(d, self->q->kick);
 	while (drv_in_flight(d)) {
 		ASSERT_FALSE(deadline_passed(&end));
 		drv_get(d, NULL);
@@ -185,6 +218,52 @@ TEST_F(poll, window_follows_what_polling_is_worth)
 	EXPECT_EQ(s.poll_misses, vdev_get_stats(self->r.fd, 0).poll_misses);
 	polled_make(&self->r, self->q, 200000);
 	EXPECT_LT(0, vdev_get_stats(self->r.fd, 0).poll_window_ns);
+}
+
+#define CROWDED_ROUNDS	9
+#define CROWDED_GAP_NS	5000000U	/* it polls for longer than that */
+#define CROWDED_NS	1000000U	/* and a time slice is longer than this */
+
+/*
+ * How long this thread, which waits for its turn (SCHED_BATCH) as a vCPU's may have to, waits
+ * for a CPU with a worker that polls.
+ */
+static u64 wait_for_cpu_of_worker(FIXTURE_DATA(poll) *self, const cpu_set_t *its)
+{
+	u64 since;
+
+	polled_make(&self->r, self->q, 100000);
+	think(CROWDED_GAP_NS);
+	polled_request(self->q);
+	since = now_ns();
+	CHECK(!sched_setaffinity(0, sizeof(*its), its), "sched_setaffinity");
+	return now_ns() - since;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	return *(const u64 *)a < *(const u64 *)b ? -1 : *(const u64 *)a > *(const u64 *)b;
+}
+
+TEST_F(poll, worker_gives_up_once_somebody_wants_its_cpu)
+{
+	static const struct sched_param param;
+	u64 ns[CROWDED_ROUNDS];
+	cpu_set_t mine, its;
+	int i;
+
+	ASSERT_EQ(0, sched_getaffinity(0, sizeof(mine), &mine));
+	ASSERT_EQ(0, sched_getaffinity(proc_thread("vkick-null-"), sizeof(its), &its));
+	if (CPU_EQUAL(&mine, &its))
+		SKIP(return, "wants two CPUs");
+	ASSERT_EQ(0, sched_setscheduler(0, SCHED_BATCH, &param));
+	for (i = 0; i < CROWDED_ROUNDS; i++) {
+		ns[i] = wait_for_cpu_of_worker(self, &its);
+		ASSERT_EQ(0, sched_setaffinity(0, sizeof(mine), &mine));
+	}
+	qsort(ns, CROWDED_ROUNDS, sizeof(*ns), by_value);
+	TH_LOG("waited for %llu ns, median", (unsigned long long)ns[CROWDED_ROUNDS / 2]);
+	EXPECT_GT(CROWDED_NS, ns[CROWDED_ROUNDS / 2]);
 }
 
 /* One worker has both queues, and watches one of them for a second and more. */
@@ -289,7 +368,7 @@ TEST(no_call_waits_for_the_end_of_a_poll)
 		u64 start;
 
 		rig_open(&r, &conf);
-		rig_start(&r);
+			rig_start(&r);
 		polled_for_long(&r, &r.q[0]);
 		start = now_ns();
 		end_poll(&r, how);
@@ -311,7 +390,7 @@ TEST(owner_dies_at_once_in_a_poll)
 		struct rig r;
 
 		rig_open(&r, &conf);
-		rig_start(&r);
+			rig_start(&r);
 		polled_for_long(&r, &r.q[0]);
 		ev_signal(ready);
 		for (;;)
@@ -327,14 +406,6 @@ TEST(owner_dies_at_once_in_a_poll)
 }
 
 /* ---- no kick is lost when a poll ends ---- */
-
-static void think(u64 ns)
-{
-	u64 until = now_ns() + ns;
-
-	while (now_ns() < until)
-		;
-}
 
 #define THOUGHTS	2500	/* of each of the four variants */
 

@@ -9,17 +9,16 @@
 void polled_keep_apart(void)
 {
 	pid_t tid = proc_thread("vkick-null-");
+	int cpu, nr = sysconf(_SC_NPROCESSORS_ONLN);
 	cpu_set_t mine, its;
-	int cpu;
 
-	CHECK(!sched_getaffinity(tid, sizeof(its), &its), "sched_getaffinity");
-	if (CPU_COUNT(&its) < 2)
+	if (nr < 2)
 		return;
-	for (cpu = 0; !CPU_ISSET(cpu, &its); cpu++)
-		;
 	CPU_ZERO(&mine);
-	CPU_SET(cpu, &mine);
-	CPU_CLR(cpu, &its);
+	CPU_ZERO(&its);
+	CPU_SET(0, &mine);
+	for (cpu = 1; cpu < nr; cpu++)
+		CPU_SET(cpu, &its);
 	CHECK(!sched_setaffinity(0, sizeof(mine), &mine), "sched_setaffinity");
 	CHECK(!sched_setaffinity(tid, sizeof(its), &its), "sched_setaffinity");
 }
