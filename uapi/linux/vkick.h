@@ -206,7 +206,8 @@ static inline __u32 vkick_latency_bucket(__u64 ns)
  * @poll_misses: times that it did not
  * @poll_window_ns: for how long the queue is polled at present, at most what
  *	VHOST_SET_VRING_BUSYLOOP_TIMEOUT allows, or twice @wakeup_ns if that is
- *	more; 0: polling does not pay
+ *	more, four times if the driver came with more than one request the last time;
+ *	0: polling does not pay
  * @in_flight: requests that the class has not completed
  * @dropped: of class net: packets that were lost, since they were too short or too long,
  *	since the backend refused them, or since no buffers of the driver's could hold them.
