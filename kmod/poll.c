@@ -109,7 +109,8 @@ void vk_poll_work_came(struct vk_queue *q, u64 when, u32 nr)
 	if (!poll->idle)
 		return;
 	poll->idle = false;
-	poll->many = nr > 1;
+	if (nr)
+		poll->many = nr > 1;
 	poll->window_ns = vring_poll_window(poll->window_ns, max_t(s64, gap, 0),
 					    vk_poll_timeout_ns(q));
 }

@@ -305,7 +305,7 @@ struct vk_poll {
 	u64 window_ns;			/* [Q] for how long, the next time */
 	bool idle;			/* [Q] the last pass found nothing more */
 	u64 idle_since;			/* [Q] local_clock() of when that began */
-	bool many;			/* [Q] what came then was more than one request */
+	bool many;			/* [Q] the last requests that ended it came together */
 };
 
 enum vk_queue_state {
