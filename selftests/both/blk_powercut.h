@@ -29,8 +29,6 @@ FIXTURE_VARIANT_ADD(cut, direct_split) {
 	.conf = { .direct = true, .features = F_EVENT_IDX } };
 FIXTURE_VARIANT_ADD(cut, buffered_packed_indirect) {
 	.conf = { .features = F_PACKED | F_INDIRECT, .layout = DRV_INDIRECT } };
-FIXTURE_VARIANT_ADD(cut, buffered_packed_many_flushes) {
-	.conf = { .features = F_PACKED, .many_flushes = true } };
 FIXTURE_VARIANT_ADD(cut, direct_packed_write_through) {
 	.conf = { .direct = true, .features = F_PACKED, .write_through = true } };
 FIXTURE_VARIANT_ADD(cut, buffered_split_driver_without_flush) {

@@ -8,19 +8,7 @@
 
 void polled_keep_apart(void)
 {
-	pid_t tid = proc_thread("vkick-null-");
-	int cpu, nr = sysconf(_SC_NPROCESSORS_ONLN);
-	cpu_set_t mine, its;
-
-	if (nr < 2)
-		return;
-	CPU_ZERO(&mine);
-	CPU_ZERO(&its);
-	CPU_SET(0, &mine);
-	for (cpu = 1; cpu < nr; cpu++)
-		CPU_SET(cpu, &its);
-	CHECK(!sched_setaffinity(0, sizeof(mine), &mine), "sched_setaffinity");
-	CHECK(!sched_setaffinity(tid, sizeof(its), &its), "sched_setaffinity");
+	proc_keep_apart(proc_thread("vkick-null-"));
 }
 
 bool polled_request(struct vq *q)

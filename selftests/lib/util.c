@@ -5,11 +5,13 @@
  * in:  -
  * out: see util.h
  */
+#define _GNU_SOURCE
 #include "util.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -351,6 +353,22 @@ u64 proc_cpu_ns(pid_t tid)
 
 	snprintf(path, sizeof(path), "/proc/%d/schedstat", tid);
 	return proc_number(path);
+}
+
+void proc_keep_apart(pid_t tid)
+{
+	int cpu, nr = sysconf(_SC_NPROCESSORS_ONLN);
+	cpu_set_t mine, its;
+
+	if (nr < 2)
+		return;
+	CPU_ZERO(&mine);
+	CPU_ZERO(&its);
+	CPU_SET(0, &mine);
+	for (cpu = 1; cpu < nr; cpu++)
+		CPU_SET(cpu, &its);
+	CHECK(!sched_setaffinity(0, sizeof(mine), &mine), "sched_setaffinity");
+	CHECK(!sched_setaffinity(tid, sizeof(its), &its), "sched_setaffinity");
 }
 
 int in_child(int (*fn)(void *arg), void *arg)

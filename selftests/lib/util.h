@@ -114,6 +114,8 @@ char proc_state(pid_t tid);
 int proc_cpu(pid_t tid);
 /* CPU time of a thread so far. */
 u64 proc_cpu_ns(pid_t tid);
+/* This process gets the first CPU, and the thread the others, if there are any. */
+void proc_keep_apart(pid_t tid);
 /* The number behind "@label:" in a file such as /proc/meminfo. */
 long proc_labelled(const char *file, const char *label);
 
