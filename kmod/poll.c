@@ -105,7 +105,7 @@ void vk_poll_work_came(struct vk_queue *q, u64 when, u32 nr)
 	if (poll->active)
 		q->stats.poll_hits++;
 	WRITE_ONCE(poll->active, false);
-	/* What a queue finds that did not run empty says nothing of how long it would have taken. */
+	/* A queue that did not run empty says nothing of how long it would have taken. */
 	if (!poll->idle)
 		return;
 	poll->idle = false;
