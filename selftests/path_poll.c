@@ -77,8 +77,10 @@ TEST_F(poll, driver_with_many_requests_is_watched_for_twice_as_long)
 		drv_add1(d, GMEM_FAR, 16, true);
 		think(2 * s.wakeup_ns);
 		drv_kick(d, self->q->kick);
-		while (drv_in_flight(d))
+		while (drv_in_flight(d)) {
+			ASSERT_FALSE(deadline_passed(&end));
 			drv_get(d, NULL);
+		}
 		s = vdev_get_stats(self->r.fd, 0);
 		ASSERT_GE(4 * s.wakeup_ns, s.poll_window_ns);
 	} while (s.poll_window_ns <= 2 * s.wakeup_ns);
@@ -368,7 +370,7 @@ TEST(no_call_waits_for_the_end_of_a_poll)
 		u64 start;
 
 		rig_open(&r, &conf);
-			rig_start(&r);
+		rig_start(&r);
 		polled_for_long(&r, &r.q[0]);
 		start = now_ns();
 		end_poll(&r, how);
@@ -390,7 +392,7 @@ TEST(owner_dies_at_once_in_a_poll)
 		struct rig r;
 
 		rig_open(&r, &conf);
-			rig_start(&r);
+		rig_start(&r);
 		polled_for_long(&r, &r.q[0]);
 		ev_signal(ready);
 		for (;;)

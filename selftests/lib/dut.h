@@ -23,7 +23,6 @@
 
 /* Guest memory for their data, by queue. */
 #define DUT_BUF(queue)	((queue) ? GMEM_FAR : GMEM_HIGH)
-#define DUT_BUF_BYTES	GMEM_FAR_SIZE
 
 /**
  * struct dut_conf - how the disk is opened

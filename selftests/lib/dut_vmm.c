@@ -45,8 +45,7 @@ struct dut *dut_open(const struct dut_conf *conf)
 
 void dut_close(struct dut *d)
 {
-	if (d->v.running)
-		vdisk_stop(&d->v);
+	vdisk_stop(&d->v);
 	CHECK(gmem_canaries_ok(&d->v.m.mem), "canaries");
 	vdisk_free(&d->v);
 	close(d->fd);
