@@ -94,12 +94,15 @@ static int vk_blk_discard_bdev(struct vk_blk *blk, const struct vk_blk_range *r)
 
 	if (err)
 		return err;
+	/* As BLKDISCARD: no write through the page cache, and nothing that is read into it. */
+	inode_lock(mapping->host);
 	filemap_invalidate_lock(mapping);
 	err = vk_blk_drop_cache(blk, r);
 	if (!err)
 		err = blkdev_issue_discard(blk->bdev, r->pos >> SECTOR_SHIFT,
 					   r->bytes >> SECTOR_SHIFT, GFP_KERNEL);
 	filemap_invalidate_unlock(mapping);
+	inode_unlock(mapping->host);
 	return err;
 }
 

@@ -41,7 +41,7 @@ FIXTURE_SETUP(check)
 	if (cut_lacks())
 		SKIP(return, "%s", cut_lacks());
 	backend_sweep();
-	cut_disk_make(&self->d);
+	cut_disk_make(&self->d, false);
 	pc_init(&self->pc, &conf);
 	self->fd = -1;
 }

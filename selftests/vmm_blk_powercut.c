@@ -5,7 +5,4 @@
 
 #include "both/blk_powercut.h"
 
-FIXTURE_VARIANT_ADD(cut, buffered_packed_many_flushes) {
-	.conf = { .features = F_PACKED, .many_flushes = true } };
-
 TEST_HARNESS_MAIN

@@ -29,6 +29,8 @@ FIXTURE_VARIANT_ADD(cut, direct_split) {
 	.conf = { .direct = true, .features = F_EVENT_IDX } };
 FIXTURE_VARIANT_ADD(cut, buffered_packed_indirect) {
 	.conf = { .features = F_PACKED | F_INDIRECT, .layout = DRV_INDIRECT } };
+FIXTURE_VARIANT_ADD(cut, buffered_packed_many_flushes) {
+	.conf = { .features = F_PACKED, .many_flushes = true } };
 FIXTURE_VARIANT_ADD(cut, direct_packed_write_through) {
 	.conf = { .direct = true, .features = F_PACKED, .write_through = true } };
 FIXTURE_VARIANT_ADD(cut, buffered_split_driver_without_flush) {
@@ -57,7 +59,7 @@ TEST_F_TIMEOUT(cut, of_a_disk_loses_nothing_promised, 3600)
 		.unit = 1,
 		.max_units = CUT_MAX_SECTORS,
 		.flush_every = 12,
-		.discards = true,
+		.discards = !variant->conf.many_flushes,
 	};
 
 	for (; rounds; rounds--, seed++) {
@@ -66,9 +68,9 @@ TEST_F_TIMEOUT(cut, of_a_disk_loses_nothing_promised, 3600)
 		struct pc pc;
 
 		alarm(120);
-		cut_disk_make(&d);
+		cut_disk_make(&d, variant->conf.many_flushes);
 		pc_init(&pc, &pconf);
-		cut_run(&pc, d.top.path, &d.top, &variant->conf, seed);
+		cut_run(&pc, d.disk.path, &d.top, &variant->conf, seed);
 		v = cut_disk_verify(&d, &pc);
 		EXPECT_LT(20, v.marks);
 		ASSERT_EQ(0, v.lost) TH_LOG("seed %llu", (unsigned long long)seed);

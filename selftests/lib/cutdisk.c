@@ -11,13 +11,15 @@
 
 #include "cutload.h"
 
-void cut_disk_make(struct cut_disk *d)
+void cut_disk_make(struct cut_disk *d, bool many_flushes)
 {
 	struct null_conf data = { .mib = CUT_DISK_MIB }, log = { .mib = LOG_MIB };
 
+	d->many_flushes = many_flushes;
 	d->data = null_make("data", &data);
 	d->log = null_make("log", &log);
 	d->top = lw_make("cut", &d->data, &d->log);
+	d->disk = many_flushes ? lw_in_turn(&d->top) : d->top;
 }
 
 struct pc_verdict cut_disk_verify(struct cut_disk *d, struct pc *pc)
@@ -25,6 +27,8 @@ struct pc_verdict cut_disk_verify(struct cut_disk *d, struct pc *pc)
 	struct pc_verdict v;
 	struct lw_log l;
 
+	if (d->many_flushes)
+		loop_detach(&d->disk);
 	lw_end(&d->top);
 	lw_open(&l, &d->log);
 	v = pc_verify_log(pc, &l);
@@ -38,5 +42,5 @@ struct pc_verdict cut_disk_verify(struct cut_disk *d, struct pc *pc)
 
 const char *cut_lacks(void)
 {
-	return backend_lacks("null_blk") ?: backend_lacks("log-writes");
+	return backend_lacks("null_blk") ?: backend_lacks("log-writes") ?: backend_lacks("loop");
 }

@@ -28,19 +28,12 @@ u64 cut_from_env(const char *name, u64 otherwise)
 	return text ? strtoull(text, NULL, 0) : otherwise;
 }
 
-/*
- * dm-log-writes gives what was completed to the first flush that comes by, and writes it
- * down when that one is done. If a second one overtakes it, its promise stands in
- * the log before what it promised. So one flush at a time goes to the device; or @many,
- * and then promises are held back until none is under way.
- */
+/* One flush at a time goes to the device: see lw_make(). With @is_open, all that come. */
 struct gate {
 	pthread_mutex_t lock;
-	pthread_cond_t opened;
-	bool many;
-	u32 in;
-	u32 nr_held;
-	int held[2 * REQUESTS];
+	pthread_cond_t left;
+	bool is_open;
+	bool occupied;
 };
 
 /**
@@ -95,41 +88,25 @@ static bool passes_gate(const struct driver *v, const struct pc_req *r)
 	return r->op == PC_FLUSH || (v->is.through && (r->op != PC_WRITE || !v->is.fua));
 }
 
-/* What is held back does not wait for who comes later. */
-static bool is_open(const struct gate *g)
-{
-	return !g->in || (g->many && !g->nr_held);
-}
-
 /* Return: whether the caller is in. @wait: for who has nothing else to do. */
 static bool enter_gate(struct gate *g, bool wait)
 {
 	bool enters;
 
 	pthread_mutex_lock(&g->lock);
-	while (!is_open(g) && wait)
-		pthread_cond_wait(&g->opened, &g->lock);
-	enters = is_open(g);
-	g->in += enters;
+	while (g->occupied && wait)
+		pthread_cond_wait(&g->left, &g->lock);
+	enters = !g->occupied;
+	g->occupied |= !g->is_open;
 	pthread_mutex_unlock(&g->lock);
 	return enters;
 }
 
-/* With a promise, or -1. */
-static void leave_gate(const struct driver *v, int mark)
+static void leave_gate(struct gate *g)
 {
-	struct gate *g = v->gate;
-	u32 i;
-
 	pthread_mutex_lock(&g->lock);
-	if (mark >= 0)
-		g->held[g->nr_held++] = mark;
-	if (!--g->in) {
-		for (i = 0; i < g->nr_held; i++)
-			send_mark(v, g->held[i]);
-		g->nr_held = 0;
-		pthread_cond_broadcast(&g->opened);
-	}
+	g->occupied = false;
+	pthread_cond_signal(&g->left);
 	pthread_mutex_unlock(&g->lock);
 }
 
@@ -178,10 +155,10 @@ static void complete(struct driver *v)
 	CHECK(status == VIRTIO_BLK_S_OK, "op %d of %u sectors at %llu: status %u", r->op,
 	      r->nr, (unsigned long long)r->sector, status);
 	mark = pc_done(v->pc, r, v->is.through);
-	if (passes_gate(v, r))
-		leave_gate(v, mark);
-	else if (mark >= 0)
+	if (mark >= 0)
 		send_mark(v, mark);
+	if (passes_gate(v, r))
+		leave_gate(v->gate);
 	v->used[i] = false;
 }
 
@@ -229,7 +206,7 @@ void cut_run(struct pc *pc, const char *path, const struct backend *marks,
 	};
 	struct gate gate = {
 		PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER,
-		.many = conf->many_flushes,
+		.is_open = conf->many_flushes,
 	};
 	struct driver v[DUT_QUEUES];
 	struct dut *disk;

@@ -24,7 +24,7 @@
  * @layout: of chains
  * @write_through: the cache is off
  * @no_flush: the driver does not know of flushes
- * @many_flushes: under way at a time
+ * @many_flushes: under way at a time; for a device that takes them in turn (lw_in_turn())
  */
 struct cut_conf {
 	bool direct;

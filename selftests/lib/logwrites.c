@@ -39,6 +39,15 @@ struct backend lw_make(const char *name, const struct backend *data,
 			log->path);
 }
 
+struct backend lw_in_turn(const struct backend *lw)
+{
+	int fd = backend_open(lw, O_RDWR);
+	struct backend b = loop_make("turn", fd, true);
+
+	close(fd);
+	return b;
+}
+
 void lw_end(const struct backend *b)
 {
 	int fd = backend_open(b, O_RDWR);

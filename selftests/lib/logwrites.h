@@ -50,9 +50,26 @@ struct lw_log {
 	u32 sectorsize;
 };
 
-/* A dm-log-writes disk over @data, which logs to @log. */
+/**
+ * lw_make() - a dm-log-writes disk
+ * @data: what it is over
+ * @log: where it logs to
+ *
+ * A flush is given what has completed when it begins, which is logged when the flush is
+ * done. So where two overlap, and the second overtakes the first, the log has what was
+ * written later first: it goes back to what was overwritten, and a promise stands before
+ * what it promised. Only a disk that has one flush at a time is judged by its log.
+ */
 struct backend lw_make(const char *name, const struct backend *data,
 		       const struct backend *log);
+
+/**
+ * lw_in_turn() - a disk over @lw that takes many flushes, of which one at a time is sent on
+ *
+ * The block layer does that for a loop device. It has no discards, as @lw has no
+ * write-zeroes. Context: to be detached before @lw is removed.
+ */
+struct backend lw_in_turn(const struct backend *lw);
 
 /*
  * Flushes it and removes it, when nobody uses it any more. Without the flush the target

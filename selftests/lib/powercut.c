@@ -160,6 +160,9 @@ struct check {
 	u32 shown_wanted;
 	u64 entry;
 	struct lw_entry at;		/* that entry, when it is of a log */
+	/* Then, by sector: the newest version that was written, and the entry that did. */
+	u32 *newest;
+	u64 *newest_at;
 };
 
 static bool covers(const struct pc_req *r, enum pc_op op, u64 s)
@@ -266,6 +269,9 @@ static void tell(struct check *c, u64 s, const char *what, u64 found)
 		(unsigned long long)found, wanted);
 	tell_req(c, "wanted", wanted);
 	tell_req(c, "found", found);
+	if (c->newest && c->newest[s] >= wanted)
+		fprintf(stderr, "#   entry %llu had brought version %u: what came later was older\n",
+			(unsigned long long)c->newest_at[s], c->newest[s]);
 	fprintf(stderr, "#   the entry: %llu sectors at %llu, flags 0x%llx %s\n",
 		(unsigned long long)c->at.nr, (unsigned long long)c->at.sector,
 		(unsigned long long)c->at.flags, c->at.mark);
@@ -338,6 +344,17 @@ static int mark_of(const struct lw_entry *e)
 	return e->flags & LW_MARK && sscanf(e->mark, "m%d", &mark) == 1 ? mark : -1;
 }
 
+static void note_version(struct check *c, const u8 *image, u64 s)
+{
+	u64 w;
+
+	memcpy(&w, image + s * SECTOR, sizeof(w));
+	if (w >> 32 == s && (u32)w > c->newest[s]) {
+		c->newest[s] = w;
+		c->newest_at[s] = c->entry;
+	}
+}
+
 static void check_entry(struct check *c, struct lw_log *l, const struct lw_entry *e,
 			u8 *image)
 {
@@ -354,8 +371,10 @@ static void check_entry(struct check *c, struct lw_log *l, const struct lw_entry
 	if (!e->nr)
 		return;
 	lw_apply(l, e, image, c->pc->conf.sectors);
-	for (s = e->sector; s < e->sector + e->nr; s++)
+	for (s = e->sector; s < e->sector + e->nr; s++) {
+		note_version(c, image, s);
 		check_sector(c, image, s);
+	}
 }
 
 /*
@@ -390,7 +409,11 @@ struct pc_verdict pc_verify_log(struct pc *pc, struct lw_log *l)
 {
 	u8 *image = zeroed(pc->conf.sectors, SECTOR);
 	u32 *upper = upper_bounds(pc, l);
-	struct check c = { .pc = pc };
+	struct check c = {
+		.pc = pc,
+		.newest = zeroed(pc->conf.sectors, sizeof(*c.newest)),
+		.newest_at = zeroed(pc->conf.sectors, sizeof(*c.newest_at)),
+	};
 	struct lw_entry e;
 
 	while (lw_next(l, &e)) {
@@ -399,6 +422,8 @@ struct pc_verdict pc_verify_log(struct pc *pc, struct lw_log *l)
 		c.upper = upper[c.entry];
 		check_entry(&c, l, &e, image);
 	}
+	free(c.newest);
+	free(c.newest_at);
 	free(upper);
 	free(image);
 	return c.v;
