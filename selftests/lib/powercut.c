@@ -269,7 +269,7 @@ static void tell(struct check *c, u64 s, const char *what, u64 found)
 		(unsigned long long)found, wanted);
 	tell_req(c, "wanted", wanted);
 	tell_req(c, "found", found);
-	if (c->newest && c->newest[s] >= wanted)
+	if (c->newest && wanted && c->newest[s] >= wanted)
 		fprintf(stderr, "#   entry %llu had brought version %u: what came later was older\n",
 			(unsigned long long)c->newest_at[s], c->newest[s]);
 	fprintf(stderr, "#   the entry: %llu sectors at %llu, flags 0x%llx %s\n",
