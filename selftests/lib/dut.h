@@ -33,6 +33,7 @@
  * @layout: of chains
  * @write_through: the cache is off
  * @no_flush: the driver does not know of flushes
+ * @shared: one thread serves both queues
  */
 struct dut_conf {
 	const char *path;
@@ -42,6 +43,7 @@ struct dut_conf {
 	enum drv_layout layout;
 	bool write_through;
 	bool no_flush;
+	bool shared;
 };
 
 struct dut;
