@@ -291,22 +291,18 @@ static struct backend make_slow_with_holes(FIXTURE_DATA(faults) *self)
 			holes.path, holes.path);
 }
 
-/*
- * Half of them on each queue, all under way at a time; places are bad ones. They come one
- * after the other, so that some are there when the flush of others has begun.
- */
+/* Half of them on each queue, all under way at a time; places are bad ones. */
 static void do_together(FIXTURE_DATA(faults) *self, u32 type, struct batch *other)
 {
 	u32 i;
 
 	batch_begin(&self->b, self->d, 0, NEW);
 	batch_begin(other, self->d, 1, NEW);
-	for (i = 0; i < TOGETHER; i++) {
-		struct batch *b = i % 2 ? other : &self->b;
-
-		batch_add(b, type, (u64)faulty_hole(i) * BATCH_SECTORS);
-		batch_kick(b);
-	}
+	for (i = 0; i < TOGETHER; i++)
+		batch_add(i % 2 ? other : &self->b, type,
+			  (u64)faulty_hole(i) * BATCH_SECTORS);
+	batch_kick(&self->b);
+	batch_kick(other);
 	batch_finish(&self->b);
 	batch_finish(other);
 }
