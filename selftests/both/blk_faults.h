@@ -46,10 +46,9 @@ FIXTURE_VARIANT(faults)
 {
 	bool direct;
 	u64 features;
-	bool shared;
 };
 
-FIXTURE_VARIANT_ADD(faults, direct_shared_thread) { true, F_EVENT_IDX, true };
+FIXTURE_VARIANT_ADD(faults, direct) { true, F_EVENT_IDX };
 FIXTURE_VARIANT_ADD(faults, buffered) { false, F_PACKED };
 
 FIXTURE_SETUP(faults)
@@ -83,7 +82,6 @@ static void __open_disk(FIXTURE_DATA(faults) *self, const struct backend *on,
 		.features = variant->features | F_INDIRECT,
 		.layout = DRV_INDIRECT,
 		.write_through = write_through,
-		.shared = variant->shared,
 	};
 
 	self->top = *on;
@@ -335,30 +333,6 @@ TEST_F(faults, of_writes_under_way_are_told_to_each_with_write_through)
 	EXPECT_EQ(TOGETHER / 2, batch_count(&self->b, IOERR));
 	EXPECT_EQ(TOGETHER / 2, batch_count(&other, IOERR));
 	EXPECT_EQ(OK, do_one(self, OUT, 8));
-}
-
-/* As the host does at any time, and finds no one to tell. */
-static void write_back(const struct backend *b)
-{
-	int fd = backend_open(b, O_RDWR);
-
-	CHECK(fdatasync(fd) < 0, "nothing was lost");
-	close(fd);
-}
-
-/* Before zeroes are made of something, what was written there goes to the disk. */
-TEST_F(faults, of_a_lost_write_are_told_to_the_flush_though_zeroes_came_first)
-{
-	struct backend holes = faulty_holes(&self->null);
-
-	if (variant->direct)
-		SKIP(return, "a direct write is not lost, but fails");
-	open_disk(self, &holes, variant);
-	EXPECT_EQ(OK, do_one(self, OUT, faulty_hole(0)));
-	write_back(&holes);
-	EXPECT_EQ(OK, do_range(self, ZEROES, 8 * BATCH_SECTORS, BATCH_SECTORS));
-	EXPECT_EQ(IOERR, do_one(self, FLUSH, 0));
-	EXPECT_EQ(OK, do_one(self, FLUSH, 0));
 }
 
 /* Zeroes that did not get there are none. */

@@ -33,7 +33,6 @@
  * @layout: of chains
  * @write_through: the cache is off
  * @no_flush: the driver does not know of flushes
- * @shared: one thread serves both queues
  */
 struct dut_conf {
 	const char *path;
@@ -43,7 +42,6 @@ struct dut_conf {
 	enum drv_layout layout;
 	bool write_through;
 	bool no_flush;
-	bool shared;
 };
 
 struct dut;

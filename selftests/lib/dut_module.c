@@ -14,14 +14,6 @@ const char *dut_lacks(void)
 	return NULL;
 }
 
-static void share_worker(int fd)
-{
-	u32 id = vdev_new_worker(fd), i;
-
-	for (i = 0; i < DUT_QUEUES; i++)
-		vdev_attach_worker(fd, i, id);
-}
-
 struct dut *dut_open(const struct dut_conf *conf)
 {
 	struct disk_conf dc = {
@@ -41,8 +33,6 @@ struct dut *dut_open(const struct dut_conf *conf)
 
 	CHECK(d, "no memory");
 	disk_open(&d->d, &dc);
-	if (conf->shared)
-		share_worker(d->d.r.fd);
 	disk_start(&d->d);
 	return d;
 }

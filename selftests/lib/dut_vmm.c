@@ -31,8 +31,6 @@ struct dut *dut_open(const struct dut_conf *conf)
 	vdisk_init(v, d->fd, conf->sectors * BLK_SECTOR_BYTES, conf->features, DUT_QUEUES);
 	v->disk.direct = conf->direct;
 	v->disk.write_back = !conf->write_through;
-	if (conf->shared)
-		v->disk.iothreads = 1;
 	v->dev.queue_size = DUT_NUM;
 	/* A queue that can be reset is one whose ring can be another. */
 	v->dev.acked |= 1ULL << VIRTIO_F_RING_RESET;
