@@ -94,7 +94,10 @@ static int vk_blk_discard_bdev(struct vk_blk *blk, const struct vk_blk_range *r)
 
 	if (err)
 		return err;
-	/* As BLKDISCARD: no write through the page cache, and nothing that is read into it. */
+	/*
+	 * As BLKDISCARD of 6.12, in its order, with no lock of ours held: no write through the
+	 * page cache, where the kernel's take the inode's lock, and nothing read into it.
+	 */
 	inode_lock(mapping->host);
 	filemap_invalidate_lock(mapping);
 	err = vk_blk_drop_cache(blk, r);

@@ -4,7 +4,8 @@
  * log-writes.rst, drivers/md/dm-log-writes.c of the kernel).
  *
  * in:  the log device, complete: its dm-log-writes device is removed
- * out: entries in the order in which they became durable; an image as of each
+ * out: entries in the order in which they became durable, of a disk with one flush at a
+ *      time; an image as of each
  *
  * The target logs a write that completed when a flush that was submitted after it has
  * completed, then that flush; a write with FUA, and a mark, at once. So a prefix of
